@@ -1,0 +1,40 @@
+"""Where things lie and how they are set: read once by the command line, then passed down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APP = "photoindex"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Folders of one run. `library` holds one index; weights in `models_dir` are shared by all libraries."""
+
+    library: Path
+    models_dir: Path
+    user_models: Path
+
+
+def read_settings(library: str | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the --library option and the environment.
+
+    A library that looks like a path is a folder; a bare name lies in the platform's data directory.
+    PHOTOINDEX_HOME moves data, weights and the user's own models.toml together.
+    """
+    env = os.environ if env is None else env
+    home = env.get("PHOTOINDEX_HOME")
+    data = Path(home).expanduser() if home else platformdirs.user_data_path(APP, appauthor=False)
+    config = Path(home).expanduser() if home else platformdirs.user_config_path(APP, appauthor=False)
+    name = library or env.get("PHOTOINDEX_LIBRARY") or "default"
+    is_path = os.sep in name or name.startswith((".", "~"))
+    return Settings(
+        library=Path(name).expanduser().absolute() if is_path else data / name,
+        models_dir=Path(env.get("PHOTOINDEX_MODELS") or data / "models").expanduser().absolute(),
+        user_models=config / "models.toml",
+    )

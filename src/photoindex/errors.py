@@ -1,0 +1,147 @@
+"""Every error a user can meet: the docstring is the message, `exit_code` what the process returns.
+
+0 success, 1 finished with problems, 2 wrong usage or a crash, 10 and up the errors below, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+
+class PhotoindexError(Exception):
+    """{}"""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        return (type(self).__doc__ or "{}").format(*self.args)
+
+
+class UsageError(PhotoindexError):
+    """{}"""
+
+    exit_code = 2
+
+
+class LibraryNotFound(PhotoindexError):
+    """No library at {}. Run `photoindex scan FOLDER` first, or choose one with --library."""
+
+    exit_code = 10
+
+
+class LibraryBusy(PhotoindexError):
+    """The library at {} is being written by process {} since {}. Wait for it, or stop it, then try again."""
+
+    exit_code = 11
+
+
+class LibraryTooNew(PhotoindexError):
+    """The library at {} was made by a newer photoindex (schema {}, this program knows {}). Upgrade photoindex."""
+
+    exit_code = 12
+
+
+class LibraryCorrupt(PhotoindexError):
+    """The library at {} cannot be read: {}. Your photos are untouched; move that folder away and scan again."""
+
+    exit_code = 13
+
+
+class LibraryNotWritable(PhotoindexError):
+    """Cannot write to the library at {}: {}. What was saved before is kept; fix that and run the same command again."""
+
+    exit_code = 14
+
+
+class RootNotFound(PhotoindexError):
+    """No folder at {}. Is the disk plugged in, or the name misspelt?"""
+
+    exit_code = 15
+
+
+class RootNotAFolder(PhotoindexError):
+    """{} is a file. Give the folder that holds it; --include {!r} limits the scan to it."""
+
+    exit_code = 15
+
+
+class RootUnreadable(PhotoindexError):
+    """Cannot read the folder {}: {}."""
+
+    exit_code = 15
+
+
+class RootEmpty(PhotoindexError):
+    """{} holds no pictures, but {} were known there. Is a disk unplugged? Nothing was changed; use --accept-missing if they are really gone."""
+
+    exit_code = 16
+
+
+class UnknownStep(PhotoindexError):
+    """No step is called {!r}. There are: {}."""
+
+    exit_code = 17
+
+
+class UnknownProfile(PhotoindexError):
+    """No profile is called {!r}. There are: {}."""
+
+    exit_code = 17
+
+
+class UnknownModel(PhotoindexError):
+    """No model is called {!r}. There are: {}."""
+
+    exit_code = 17
+
+
+class ModelMissing(PhotoindexError):
+    """The weights of {} are not installed. Run `{}`."""
+
+    exit_code = 18
+
+
+class ModelBroken(PhotoindexError):
+    """The model {} cannot be used: {}. `{}` fetches it again."""
+
+    exit_code = 19
+
+
+class DownloadFailed(PhotoindexError):
+    """Could not download {}: {}. Nothing was installed; run the same command again when the network is back."""
+
+    exit_code = 20
+
+
+class RegistryInvalid(PhotoindexError):
+    """{}: [{}] {}: {}"""
+
+    exit_code = 21
+
+
+class RuntimeUnavailable(PhotoindexError):
+    """Nothing on this machine can run {}: {}."""
+
+    exit_code = 22
+
+
+class NoVectors(PhotoindexError):
+    """Searching by meaning needs image vectors, and this library has none: {}"""
+
+    exit_code = 23
+
+
+class PhotoNotFound(PhotoindexError):
+    """No photo matches {!r}. Give a path, or at least six characters of a SHA-256."""
+
+    exit_code = 24
+
+
+class PhotoAmbiguous(PhotoindexError):
+    """{!r} could be any of {} photos. Give more characters of the SHA-256, or a path."""
+
+    exit_code = 24
+
+
+class DependencyBroken(PhotoindexError):
+    """{}"""
+
+    exit_code = 25

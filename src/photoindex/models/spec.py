@@ -1,0 +1,58 @@
+"""What models.toml says of a model, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Task = Literal["embedding", "tags", "ocr", "faces"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model. `url` is complete; `sha256` and `size` (bytes) are checked before it is used.
+
+    `unpack` says that the file is a zip archive whose listed members are the model.
+    """
+
+    name: str
+    url: str
+    sha256: str | None
+    size: int | None
+    unpack: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A block of models.toml.
+
+    `architecture` is the task's own word for what to build (an OpenCLIP model name, `ppocr`, `scrfd+arcface`, ...);
+    `package` names the installed Python package that already holds the weights, instead of files to fetch;
+    `input_size` in pixels; `width` of the vectors; `licence` an SPDX id or a sentence.
+    """
+
+    name: str
+    task: Task
+    architecture: str
+    licence: str
+    commercial: bool
+    files: tuple[ModelFile, ...] = ()
+    package: str | None = None
+    source: str = ""
+    revision: str = ""
+    input_size: int | None = None
+    width: int | None = None
+    runtimes: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model whose weights are on this machine. `path`: its folder, where derived forms are kept too."""
+
+    spec: ModelSpec
+    path: Path

@@ -1,0 +1,291 @@
+"""The frozen records that cross rooms. Arrays are documented with shape and dtype; boxes with their units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Status = Literal["done", "failed", "skipped"]
+Uint8Image = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+
+
+def photo_id_of(sha256: str) -> int:
+    """The signed 64-bit key of a photo in both stores: the first eight bytes of its SHA-256.
+
+    Content decides it, so writing a photo again after a crash meets the same rows.
+    """
+    return int.from_bytes(bytes.fromhex(sha256[:16]), "big", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a step could not be done for a photo: a stable code for scripts, a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a decode worker prepares the upright sRGB picture for a model.
+
+    fit: longest side at most `size`, aspect kept, never enlarged. crop: shortest side to `size`,
+    then the centre square. squash: both sides to `size`, aspect not kept.
+    The prepared picture is an array of shape (height, width, 3), uint8, RGB.
+    """
+
+    name: str
+    mode: Literal["fit", "crop", "squash"]
+    size: int
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+
+@dataclass(frozen=True, slots=True)
+class DateCandidate:
+    """One claim about when a photo was taken.
+
+    `source` is one of exif_original, exif_digitized, exif_modified, gps, xmp, iptc, filename, file_time.
+    `taken_at` is the local wall clock without a zone; `offset_minutes` east of UTC, where known.
+    """
+
+    source: str
+    taken_at: datetime
+    offset_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the file says of itself. Sizes are of the upright picture, in pixels."""
+
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+    frames: int = 1
+    taken_at: datetime | None = None
+    offset_minutes: int | None = None
+    taken_source: str | None = None
+    dates: tuple[DateCandidate, ...] = ()
+    camera_make: str | None = None
+    camera_model: str | None = None
+    lens: str | None = None
+    iso: int | None = None
+    f_number: float | None = None
+    exposure_s: float | None = None
+    focal_mm: float | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude_m: float | None = None
+    rating: int | None = None
+    title: str | None = None
+    description: str | None = None
+    keywords: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """PDQ hashes (256 bits as 32 bytes) with PDQ's quality value, 0 to 100.
+
+    `pdq` is taken from the picture squashed to 512 x 512 and is what duplicates are grouped by;
+    `pdq_own` from the picture at its own size, for exchange with other programs.
+    """
+
+    pdq: bytes
+    quality: int
+    pdq_own: bytes
+    quality_own: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of text in a picture. `box`: four corners x, y clockwise from the top left, each 0 to 1."""
+
+    text: str
+    confidence: float
+    box: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face. `box`: left, top, right, bottom; `landmarks`: x, y of both eyes, nose, both mouth corners.
+
+    All of them are fractions (0 to 1) of the upright picture. `vector` is float32, L2-normalised
+    (512 wide for ArcFace, 128 for SFace), or None where only a detector ran.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: tuple[float, ...]
+    score: float
+    vector: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one step on one photo: becomes a ledger row, and rows of facts when done.
+
+    `facts` by step: metadata Metadata, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
+    embedding float16 vector, tags tuple[Tag, ...], faces tuple[Face, ...].
+    """
+
+    step: str
+    version: int
+    status: Status
+    facts: Any = None
+    model: str | None = None
+    runtime: str | None = None
+    ms: float = 0.0
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file as the walk met it. `path` is a str with surrogate escapes for bytes that are not UTF-8.
+
+    `sidecars` are paths of XMP files that belong to it; `sidecar_sig` changes when one of them does.
+    """
+
+    path: str
+    root: str
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    sidecars: tuple[str, ...] = ()
+    sidecar_sig: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file as the catalog remembers it. `photo_id` is None where its bytes could not be read."""
+
+    file: FoundFile
+    photo_id: int | None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a decode worker hands to the model steps: the views asked for, and the outcomes of its own steps."""
+
+    file: FoundFile
+    sha256: str
+    views: Mapping[str, Uint8Image]
+    outcomes: tuple[Outcome, ...] = ()
+    due: frozenset[str] = frozenset()
+    problem: Problem | None = None
+
+    @property
+    def photo_id(self) -> int:
+        return photo_id_of(self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """One photo ready to be saved: where its bytes lie and the outcome of every step that ran."""
+
+    file: FoundFile
+    sha256: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def photo_id(self) -> int:
+        return photo_id_of(self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file or a step that failed, for `photoindex failures`."""
+
+    path: str
+    step: str
+    code: str
+    message: str
+    photo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """What a list of results shows of a photo."""
+
+    photo: str
+    photo_id: int
+    path: str
+    bytes: int
+    width: int | None
+    height: int | None
+    format: str | None
+    taken_at: datetime | None
+    camera: str | None
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a hit is in the result: the list it came from, its rank (from 1) and score there, the words met."""
+
+    source: Literal["text", "vector"]
+    rank: int
+    score: float
+    words: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    rank: int
+    score: float
+    photo: PhotoRow
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a duplicate group. `distance`: PDQ bits to the nearest other member (0 for the same bytes)."""
+
+    photo: PhotoRow
+    distance: int
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files that hold the same picture: `exact` the same bytes, `near` a PDQ distance within the threshold.
+
+    `links`: pairs of indexes into members with their distance, what connects the group.
+    """
+
+    kind: Literal["exact", "near"]
+    members: tuple[Member, ...]
+    links: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What one scan did. `seconds` by stage: walk, decode (waiting for it), each step, save."""
+
+    run_id: int
+    found: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    missing: int = 0
+    analysed: int = 0
+    failed: int = 0
+    interrupted: bool = False
+    wall_s: float = 0.0
+    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    skipped: Mapping[str, Problem] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,78 @@
+"""The steps, each declared once: its name, its version, what it needs and where its code is.
+
+Two kinds. A *picture step* runs in a decode worker, on the bytes and the upright picture: a function
+`(SourcePicture) -> facts`. A *model step* runs in the main process on batches of prepared views: a class
+that follows `ModelStep`. Neither saves anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from photoindex.errors import UnknownStep
+from photoindex.models.spec import InstalledModel, Task
+from photoindex.records import Picture, Problem, View
+
+
+class ModelStep(Protocol):
+    """A step that runs a model.
+
+    `views` are prepared by the decode workers; `batch_size` is how many pictures one `run` takes
+    (short enough that Ctrl-C is obeyed within a second).
+    """
+
+    model: str
+    runtime: str
+    views: tuple[View, ...]
+    batch_size: int
+
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:
+        """Facts (or the problem) for each picture, in order. `facts[i]` holds what `needs` gave for picture i."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """`entry` is "module:name"; `task` the kind of model a model step runs, None for a picture step."""
+
+    name: str
+    version: int
+    entry: str
+    task: Task | None = None
+    needs: tuple[str, ...] = ()
+
+    def load(self) -> Callable[..., Any]:
+        module, name = self.entry.split(":")
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return loaded
+
+
+_ALL = (
+    StepSpec("metadata", 1, "photoindex.steps.metadata:read"),
+    StepSpec("thumbnail", 1, "photoindex.steps.thumbnail:render"),
+    StepSpec("hash", 1, "photoindex.steps.hash:pdq"),
+    StepSpec("ocr", 1, "photoindex.steps.ocr:Ocr", task="ocr"),
+    StepSpec("embedding", 1, "photoindex.steps.embedding:Embedding", task="embedding"),
+    StepSpec("tags", 1, "photoindex.steps.tags:Tags", task="tags", needs=("embedding",)),
+    StepSpec("faces", 1, "photoindex.steps.faces:Faces", task="faces"),
+)
+STEPS: Mapping[str, StepSpec] = {spec.name: spec for spec in _ALL}
+
+
+def choose_steps(names: Sequence[str] | None) -> list[StepSpec]:
+    """The steps called `names` (all when None) in running order. Raises UnknownStep."""
+    for name in names or ():
+        if name not in STEPS:
+            raise UnknownStep(name, ", ".join(STEPS))
+    return [spec for spec in STEPS.values() if names is None or spec.name in names]
+
+
+def open_model_step(spec: StepSpec, installed: InstalledModel) -> ModelStep:
+    """Load a model step with its weights. Raises ModelBroken, RuntimeUnavailable or DependencyBroken."""
+    step: ModelStep = spec.load()(installed)
+    return step

@@ -1,0 +1,48 @@
+"""The house rules that a machine can check: imports point down, and --help loads nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "photoindex"
+LAYERS = [
+    "errors records",
+    "config",
+    "media models runtimes store pure",
+    "steps classifiers",
+    "scan search dupes people",
+    "render web doctor demo",
+    "cli",
+    "__main__ __init__",
+]
+LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names.split()}
+# Records of the model registry are plain data that steps and runtimes speak of; nothing else is shared sideways.
+HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "paddleocr", "rapidocr", "insightface"} | {
+    "onnxruntime",
+    "openvino",
+    "cv2",
+    "numpy.linalg.lapack_lite",
+    "pyarrow",
+    "PIL",
+}
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "photoindex":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("photoindex."):
+            yield str(node.module).split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("photoindex."))
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: p.relative_to(SRC).as_posix())
+def test_imports_point_down(path: Path) -> None:
+    room = path.relative_to(SRC).parts[0].removesuffix(".py")
+    wrong = [other for other in imported_rooms(path) if other != room and LAYER[other] >= LAYER[room]]
+    assert not wrong, f"{room} may not import {wrong}"
