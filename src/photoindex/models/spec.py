@@ -14,7 +14,8 @@ Task = Literal["embedding", "tags", "ocr", "faces"]
 class ModelFile:
     """One file of a model. `url` is complete; `sha256` and `size` (bytes) are checked before it is used.
 
-    `unpack` says that the file is a zip archive whose listed members are the model.
+    `unpack` says that the file is a zip archive whose listed members are the model. `url` is empty for the files
+    of a Python package.
     """
 
     name: str
@@ -30,6 +31,9 @@ class ModelSpec:
 
     `architecture` is the task's own word for what to build (an OpenCLIP model name, `ppocr`, `scrfd+arcface`, ...);
     `package` names the installed Python package that already holds the weights, instead of files to fetch;
+    `path` a folder on this disk that does. `options` are the architecture's own settings: `pretrained` for OpenCLIP,
+    `det`, `rec` and `cls` name the files of OCR and face models, `embedding`, `vocabulary` (an absolute path),
+    `template` and `scoring` belong to zero-shot tags;
     `input_size` in pixels; `width` of the vectors; `licence` an SPDX id or a sentence.
     """
 
@@ -40,6 +44,7 @@ class ModelSpec:
     commercial: bool
     files: tuple[ModelFile, ...] = ()
     package: str | None = None
+    path: Path | None = None
     source: str = ""
     revision: str = ""
     input_size: int | None = None
@@ -52,7 +57,17 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model whose weights are on this machine. `path`: its folder, where derived forms are kept too."""
+    """A model whose weights are on this machine.
+
+    `path`: the folder of its weights. `derived`: where exported and compiled forms are kept; the same folder,
+    except where that belongs to a Python package or to the user. `base`: the model a zero-shot tagger rests on.
+    """
 
     spec: ModelSpec
     path: Path
+    derived_dir: Path | None = None
+    base: InstalledModel | None = None
+
+    @property
+    def derived(self) -> Path:
+        return self.derived_dir or self.path

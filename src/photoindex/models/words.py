@@ -1,0 +1,32 @@
+"""The words of zero-shot tags, and the categories they belong to."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from photoindex.errors import RegistryInvalid
+
+CATEGORIES = Path(__file__).with_name("categories.toml")
+
+
+def read_vocabulary(path: Path) -> tuple[str, ...]:
+    """The tags of a vocabulary file, one a line, each once, in its order; empty lines do not count.
+
+    `path` is `spec.options["vocabulary"]` of a zero-shot model.
+    """
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def read_categories(path: Path = CATEGORIES) -> Mapping[str, tuple[str, ...]]:
+    """The tags of each category. Raises RegistryInvalid where the file is not of that form."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RegistryInvalid(path, "toml", "syntax", str(error)) from error
+    for name, tags in table.items():
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise RegistryInvalid(path, "categories", name, "must be a list of tags")
+    return {name: tuple(tags) for name, tags in table.items()}

@@ -1,0 +1,228 @@
+"""The model registry, the words of tags, and `photoindex models`."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from photoindex.cli.models import app
+from photoindex.errors import (
+    ModelMissing,
+    RegistryInvalid,
+    UnknownModel,
+    UnknownProfile,
+    UsageError,
+)
+from photoindex.models.registry import TASKS, Registry, bundled_file, load_registry
+from photoindex.models.words import read_categories, read_vocabulary
+
+WEIGHTS = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+HUB_URL = "https://huggingface.co/someone/small/resolve/main/weights.bin"
+HEAD = 'task = "embedding"\narchitecture = "ViT-B-32"\nlicence = "MIT"\ncommercial = true\n'
+
+
+def registry_with(folder: Path, text: str) -> Registry:
+    (folder / "user.toml").write_text(text)
+    return load_registry(folder / "user.toml")
+
+
+# --- models.toml ---------------------------------------------------------------------------------------------------
+
+
+def test_every_profile_names_a_model_for_every_task() -> None:
+    registry = load_registry(None)
+    assert set(registry.profiles) >= {"quality", "fast", "permissive"}
+    for profile in registry.profiles:
+        assert {task: spec.task for task, spec in registry.for_profile(profile).items()} == {t: t for t in TASKS}
+
+
+def test_the_permissive_profile_allows_commercial_use_and_insightface_does_not() -> None:
+    registry = load_registry(None)
+    assert all(spec.commercial for spec in registry.for_profile("permissive").values())
+    for name in ("insightface-buffalo-l", "insightface-buffalo-s"):
+        assert not registry.model(name).commercial
+        assert "research only" in registry.model(name).note
+
+
+def test_openclip_knows_every_architecture_tag_and_repository_of_the_registry() -> None:
+    import open_clip
+
+    for spec in load_registry(None).models.values():
+        if spec.task == "embedding":
+            tag = spec.options["pretrained"]
+            assert (spec.architecture, tag) in open_clip.list_pretrained()
+            assert open_clip.get_pretrained_cfg(spec.architecture, tag)["hf_hub"] == spec.source + "/"
+            config = open_clip.get_model_config(spec.architecture)
+            assert (config["embed_dim"], config["vision_cfg"]["image_size"]) == (spec.width, spec.input_size)
+
+
+def test_every_download_is_pinned_to_a_revision() -> None:
+    for spec in load_registry(None).models.values():
+        for file in spec.files:
+            assert not file.url or f"/{spec.revision}/" in file.url, file.url
+
+
+def test_weights_without_a_checksum_come_from_the_hub_which_publishes_one() -> None:
+    for spec in load_registry(None).models.values():
+        for file in spec.files:
+            assert file.sha256 or file.url.startswith("https://huggingface.co/"), file
+
+
+def test_a_user_file_adds_and_replaces_blocks(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    text = f'[models.mine]\n{HEAD}path = "weights"\n[profiles.fast]\nembedding = "mine"\n'
+    registry = registry_with(tmp_path, text)
+    assert registry.for_profile("fast")["embedding"].path == tmp_path / "weights"
+    assert "tags" not in registry.for_profile("fast")
+    assert registry.profiles["quality"] == load_registry(None).profiles["quality"]
+
+
+def test_a_user_file_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+    assert load_registry(tmp_path / "none.toml") == load_registry(None)
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    registry = load_registry(None)
+    with pytest.raises(UnknownModel, match="yunet-sface"):
+        registry.model("yunnet")
+    with pytest.raises(UnknownProfile, match="permissive"):
+        registry.for_profile("best")
+
+
+FILE = 'files = [{ name = "w", url = "https://example.org/w" }]\n'
+MISTAKES = {
+    "syntax": ("[models", "syntax"),
+    "a key at the top": ("model = 1", "model"),
+    "models is no table": ("models = 1", "models"),
+    "an unknown key": (f"[models.a]\n{HEAD}{FILE}license = 'MIT'", "license"),
+    "a missing key": (f"[models.a]\ntask = 'ocr'\narchitecture = 'ppocr'\ncommercial = true\n{FILE}", "licence"),
+    "text for a number": (f"[models.a]\n{HEAD}{FILE}width = 'wide'", "width"),
+    "true for a number": (f"[models.a]\n{HEAD}{FILE}width = true", "width"),
+    "text as a threshold": (f"[models.a]\n{HEAD}{FILE}thresholds = {{ text = 'low' }}", "thresholds.text"),
+    "an unknown task": (f"[models.a]\n{HEAD.replace('embedding', 'smell')}{FILE}", "task"),
+    "an unknown runtime": (f"[models.a]\n{HEAD}{FILE}runtimes = ['abacus']", "runtimes"),
+    "no weights": (f"[models.a]\n{HEAD}", "files"),
+    "two kinds of weights": (f"[models.a]\n{HEAD}{FILE}path = 'here'", "files"),
+    "a file without url": (f"[models.a]\n{HEAD}files = [{{ name = 'w' }}]", "url"),
+    "a strange url": (f"[models.a]\n{HEAD}files = [{{ name = 'w', url = 'ftp://x/w' }}]", "files.w.url"),
+    "plain http unproven": (f"[models.a]\n{HEAD}files = [{{ name = 'w', url = 'http://x/w' }}]", "files.w.sha256"),
+    "a short checksum": (f"[models.a]\n{HEAD}files = [{{ name='w', url='file:/w', sha256='ab' }}]", "files.w.sha256"),
+    "a file that climbs out": (f"[models.a]\n{HEAD}files = [{{ name = '../w', url = 'file:/w' }}]", "files"),
+    "an absolute member": (f"[models.a]\n{HEAD}files = [{{ name='w', url='file:/w', unpack=['/w'] }}]", "files"),
+    "a name with a slash": (f"[models.'../a']\n{HEAD}{FILE}", "name"),
+    "an unknown task in a profile": ("[profiles.p]\nsmell = 'yunet-sface'", "smell"),
+    "an unknown model in a profile": ("[profiles.p]\nfaces = 'nobody'", "faces"),
+    "a model of another task": ("[profiles.p]\nocr = 'yunet-sface'", "ocr"),
+    "zero-shot without embedding": (
+        "[models.a]\ntask = 'tags'\narchitecture = 'zero-shot'\nlicence = 'MIT'\ncommercial = true",
+        "options.embedding",
+    ),
+    "a vocabulary that is not there": (f"[models.a]\n{HEAD}{FILE}options = {{ vocabulary = 'no.txt' }}", "vocabulary"),
+}
+
+
+@pytest.mark.parametrize(("text", "key"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_reported_with_file_block_and_key(tmp_path: Path, text: str, key: str) -> None:
+    with pytest.raises(RegistryInvalid) as caught:
+        registry_with(tmp_path, text)
+    file, _block, named, what = caught.value.args
+    assert file == tmp_path / "user.toml"
+    assert named.endswith(key)
+    assert what
+
+
+def test_the_bundled_file_is_found_in_this_installation() -> None:
+    assert bundled_file().name == "models.toml"
+    assert "[profiles.permissive]" in bundled_file().read_text()
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_vocabulary_holds_each_tag_once_in_lower_case() -> None:
+    spec = load_registry(None).model("zero-shot-siglip2-b-32-256")
+    path = Path(spec.options["vocabulary"])
+    tags = read_vocabulary(path)
+    assert len(tags) >= 600
+    assert len(tags) == len(path.read_text().splitlines())
+    assert all(re.fullmatch(r"[a-z0-9'-]+( [a-z0-9'-]+)*", tag) for tag in tags)
+    assert {"receipt", "screenshot", "menu", "invoice", "whiteboard", "pizza", "dog", "beach", "wedding"} <= set(tags)
+
+
+def test_the_categories_hold_only_tags_of_the_vocabulary() -> None:
+    tags = set(read_vocabulary(Path(load_registry(None).model("zero-shot-siglip2-b-32-256").options["vocabulary"])))
+    categories = read_categories()
+    assert {"electronics", "food", "landscape", "documents", "people"} <= set(categories)
+    for name, members in categories.items():
+        assert set(members) <= tags, name
+        assert len(members) == len(set(members)) >= 10, name
+
+
+def test_categories_of_another_form_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('food = "pizza"')
+    with pytest.raises(RegistryInvalid, match="list of tags"):
+        read_categories(tmp_path / "c.toml")
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PHOTOINDEX_HOME", str(tmp_path))
+    monkeypatch.delenv("PHOTOINDEX_MODELS", raising=False)
+    return tmp_path
+
+
+def user_model(home: Path, extra: str = "") -> None:
+    (home / "w.bin").write_bytes(WEIGHTS)
+    files = f'files = [{{ name = "weights.bin", url = "{(home / "w.bin").as_uri()}", size = {len(WEIGHTS)} }}]\n'
+    (home / "models.toml").write_text(f"[models.small]\n{HEAD}{files}{extra}")
+
+
+def test_list_shows_licence_use_and_profiles_as_json(home: Path) -> None:
+    user_model(home)
+    shown = {row["name"]: row for row in json.loads(CliRunner().invoke(app, ["list", "--format", "json"]).stdout)}
+    assert shown["small"]["bytes"] == len(WEIGHTS)
+    assert shown["small"]["installed"] == "no"
+    assert shown["rapidocr-ppocr-v6-small"]["installed"] == "yes"
+    assert shown["insightface-buffalo-l"]["commercial"] is False
+    assert shown["insightface-buffalo-l"]["profiles"] == ["quality"]
+
+
+def test_list_shows_a_table(home: Path) -> None:
+    output = CliRunner().invoke(app, ["list"]).stdout
+    line = next(line for line in output.splitlines() if line.startswith("yunet-sface"))
+    assert re.search(r"faces .* yes .* 39 MB +no +permissive", line)
+
+
+def test_pull_prints_the_folder_and_says_what_nobody_vouches_for(home: Path) -> None:
+    user_model(home)
+    result = CliRunner().invoke(app, ["pull", "small"])
+    assert result.stdout == f"small\t{home / 'models' / 'small'}\n"
+    assert "without a checksum" in result.stderr
+    assert CliRunner().invoke(app, ["path", "small"]).stdout == f"{home / 'models' / 'small'}\n"
+
+
+def test_pull_of_a_profile_fetches_its_models_and_notes_research_only_first(home: Path) -> None:
+    extra = '[profiles.mine]\nembedding = "small"\nocr = "rapidocr-ppocr-v6-small"\n'
+    user_model(home, extra.replace("[prof", 'note = "For research only."\n[prof'))
+    text = (home / "models.toml").read_text()
+    (home / "models.toml").write_text(text.replace("commercial = true", "commercial = false"))
+    result = CliRunner().invoke(app, ["pull", "--profile", "mine"])
+    assert result.stderr.startswith("small: For research only.")
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["small", "rapidocr-ppocr-v6-small"]
+
+
+def test_pull_of_nothing_asks_what_to_pull(home: Path) -> None:
+    assert isinstance(CliRunner().invoke(app, ["pull"]).exception, UsageError)
+
+
+def test_path_of_a_missing_model_is_an_error_with_its_command(home: Path) -> None:
+    result = CliRunner().invoke(app, ["path", "openclip-vit-h-14"])
+    assert isinstance(result.exception, ModelMissing)
+    assert "photoindex models pull openclip-vit-h-14" in str(result.exception)
