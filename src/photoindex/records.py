@@ -90,6 +90,20 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """The populated place nearest to a photo's GPS position, in English.
+
+    `metropolis` is a big city around it that people would rather name; `country_code` is ISO 3166-1 alpha-2.
+    """
+
+    city: str
+    metropolis: str | None
+    region: str | None
+    country: str
+    country_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hashes:
     """PDQ hashes (256 bits as 32 bytes) with PDQ's quality value, 0 to 100.
 
@@ -136,7 +150,7 @@ class Face:
 class Outcome:
     """The result of one step on one photo: becomes a ledger row, and rows of facts when done.
 
-    `facts` by step: metadata Metadata, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
+    `facts` by step: metadata Metadata, place Place | None, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
     embedding float16 vector, tags tuple[Tag, ...], faces tuple[Face, ...].
     """
 
@@ -186,6 +200,7 @@ class Picture:
     outcomes: tuple[Outcome, ...] = ()
     due: frozenset[str] = frozenset()
     problem: Problem | None = None
+    is_new: bool = False
 
     @property
     def photo_id(self) -> int:
@@ -233,6 +248,88 @@ class PhotoRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """What a search is limited to, all of it at once. `after` is inclusive, `before` exclusive, by capture time.
+
+    `camera` is part of maker and model in any case; of several tags every one must be there, of several
+    categories too; `has` names gps, text, faces or tags.
+    """
+
+    after: datetime | None = None
+    before: datetime | None = None
+    camera: str | None = None
+    tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self != Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentParts:
+    """What the full-text document of a photo is made of, by field."""
+
+    names: tuple[str, ...]
+    ocr: tuple[str, ...]
+    tags: tuple[str, ...]
+    words: tuple[str, ...]
+    place: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HashRow:
+    """A photo's PDQ hash for grouping (32 bytes) with its quality, 0 to 100."""
+
+    photo_id: int
+    pdq: bytes
+    quality: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    step: str
+    status: Status
+    model: str | None
+    runtime: str | None
+    ms: float
+    problem: Problem | None
+    done_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoDetails:
+    """Everything known of one photo, for `photoindex show`."""
+
+    sha256: str
+    bytes: int
+    state: str
+    files: tuple[tuple[str, bool], ...]
+    metadata: Metadata | None
+    place: Place | None
+    hashes: Hashes | None
+    ocr: tuple[TextLine, ...]
+    tags: tuple[Tag, ...]
+    faces: tuple[Face, ...]
+    ledger: tuple[LedgerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """Counts for `photoindex status`. `steps`: step name to status to number of photos."""
+
+    roots: tuple[str, ...]
+    files: int
+    missing: int
+    unreadable: int
+    photos: int
+    states: Mapping[str, int]
+    steps: Mapping[str, Mapping[str, int]]
+    models: Mapping[str, str]
+    last_scan: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a hit is in the result: the list it came from, its rank (from 1) and score there, the words met."""
 
@@ -274,13 +371,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What one scan did. `seconds` by stage: walk, decode (waiting for it), each step, save."""
+    """What one scan did; after a dry run `run_id` is 0 and `due` what it would do.
+
+    `seconds` by stage: walk, decode (waiting for the workers), each step of the main process, save (waiting for
+    the writer). `steps`: step name to status to number of photos; `skipped`: why a step did not run.
+    """
 
     run_id: int
     found: int = 0
     unchanged: int = 0
     moved: int = 0
     missing: int = 0
+    due: int = 0
     analysed: int = 0
     failed: int = 0
     interrupted: bool = False
@@ -288,4 +390,3 @@ class ScanReport:
     steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, Problem] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()

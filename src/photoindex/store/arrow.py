@@ -1,0 +1,53 @@
+"""Rows in and out of DuckDB through Arrow, which is an order of magnitude faster than row by row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_UNSIGNED = {"device", "inode"}
+_SIGNED = {"photo_id", "size", "mtime_ns", "bytes", "run_id"}
+
+
+def encode_path(path: str) -> bytes:
+    return os.fsencode(path)
+
+
+def decode_path(path: bytes) -> str:
+    return os.fsdecode(path)
+
+
+def to_arrow(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """A pyarrow table of `rows`; ids and sizes are 64 bits wide whatever values they hold."""
+    import pyarrow as pa
+
+    values: list[Sequence[Any]] = [*zip(*rows, strict=True)] or [() for _ in columns]
+
+    def typed(name: str, column: Sequence[Any]) -> Any:
+        kind = pa.uint64() if name in _UNSIGNED else pa.int64() if name in _SIGNED else None
+        return pa.array(column, type=kind)
+
+    return pa.table({name: typed(name, column) for name, column in zip(columns, values, strict=True)})
+
+
+def insert(con: DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Append rows to a table by column name. `table` and `columns` are names of this program, never of a user."""
+    if not rows:
+        return
+    con.register("incoming", to_arrow(columns, rows))
+    con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")  # noqa: S608
+    con.unregister("incoming")
+
+
+def delete_matching(con: DuckDBPyConnection, table: str, columns: Sequence[str], keys: Sequence[Sequence[Any]]) -> None:
+    """Delete the rows whose `columns` equal one of `keys`."""
+    if not keys:
+        return
+    con.register("doomed", to_arrow(columns, keys))
+    names = ", ".join(columns)
+    con.execute(f"DELETE FROM {table} WHERE ({names}) IN (SELECT ({names}) FROM doomed)")  # noqa: S608
+    con.unregister("doomed")

@@ -1,0 +1,309 @@
+"""The writing half of the catalog: what a scan asks and saves. Reading for people is in `queries`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photoindex.records import Analysed, FoundFile, KnownFile, Outcome, Problem, photo_id_of
+from photoindex.store.arrow import decode_path, delete_matching, encode_path, insert, to_arrow
+from photoindex.store.connection import CatalogFile
+from photoindex.store.facts import FACT_TABLES, fact_rows
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DECODE = "decode"
+_FILE_COLUMNS = [
+    "path",
+    "root",
+    "size",
+    "mtime_ns",
+    "device",
+    "inode",
+    "sidecars",
+    "sidecar_sig",
+    "photo_id",
+    "missing_since",
+    "code",
+    "message",
+]
+_LEDGER_COLUMNS = [
+    "photo_id",
+    "step",
+    "version",
+    "status",
+    "model",
+    "runtime",
+    "ms",
+    "code",
+    "message",
+    "done_at",
+    "run_id",
+]
+_DUE = """
+SELECT p.photo_id FROM photos p
+ANTI JOIN (SELECT photo_id FROM ledger WHERE step = $step AND version = $version AND status <> 'skipped'
+           AND model IS NOT DISTINCT FROM $model) l USING (photo_id)
+ANTI JOIN (SELECT photo_id FROM ledger WHERE step = 'decode' AND status = 'failed' AND version = $decode) d
+    USING (photo_id)
+"""
+_PLACES = """
+SELECT photo_id, sha256, path, root, size, mtime_ns, device, inode, sidecars, sidecar_sig
+FROM files SEMI JOIN wanted USING (photo_id) JOIN photos USING (photo_id)
+WHERE missing_since IS NULL AND path >= $first AND path < $last
+QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY path) = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A step as the ledger must show it to be up to date."""
+
+    step: str
+    version: int
+    model: str | None
+
+
+def now() -> datetime:
+    """UTC without a zone, as all time stamps of the catalog are."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _span(root: str) -> dict[str, bytes]:
+    """Every path below `root` sorts from `root/` up to `root0`, as "0" follows "/"."""
+    base = encode_path(root).rstrip(b"/")
+    return {"first": base + b"/", "last": base + b"0"}
+
+
+class Catalog:
+    """Files, photos, ledger and facts in DuckDB."""
+
+    def __init__(self, path: Path, writable: bool = False) -> None:
+        self.file = CatalogFile(path, writable)
+
+    # -- settings and runs
+
+    def settings(self) -> dict[str, str]:
+        with self.file.read() as con:
+            return dict(con.execute("SELECT key, value FROM settings").fetchall())
+
+    def set_setting(self, key: str, value: str) -> None:
+        with self.file.write() as con:
+            con.execute("DELETE FROM settings WHERE key = ?", [key])
+            con.execute("INSERT INTO settings VALUES (?, ?)", [key, value])
+
+    def set_categories(self, categories: Mapping[str, Sequence[str]]) -> None:
+        """Replace the table that says which tags make up a category."""
+        rows = [(category, tag) for category, tags in categories.items() for tag in dict.fromkeys(tags)]
+        with self.file.write() as con:
+            con.execute("DELETE FROM categories")
+            insert(con, "categories", ["category", "tag"], rows)
+
+    def start_run(self, program: str, roots: Sequence[str], profile: str) -> int:
+        with self.file.write() as con:
+            run_id = int(_one(con, "SELECT nextval('run_ids')"))
+            row = (run_id, now(), program, [encode_path(r) for r in roots], profile)
+            insert(con, "runs", ["run_id", "started_at", "program", "roots", "profile"], [row])
+            for root in roots:
+                _touch_root(con, root)
+        return run_id
+
+    def end_run(self, run_id: int, outcome: str, found: int, analysed: int, failed: int) -> None:
+        with self.file.write() as con:
+            con.execute(
+                "UPDATE runs SET ended_at = ?, outcome = ?, found = ?, analysed = ?, failed = ? WHERE run_id = ?",
+                [now(), outcome, found, analysed, failed, run_id],
+            )
+
+    # -- files
+
+    def known_files(self, root: str) -> dict[str, KnownFile]:
+        """Every file ever seen below `root`, by path; missing ones too."""
+        with self.file.read() as con:
+            rows = con.execute(
+                "SELECT path, root, size, mtime_ns, device, inode, sidecar_sig, photo_id, missing_since IS NOT NULL"
+                " FROM files WHERE path >= $first AND path < $last",
+                _span(root),
+            ).fetchall()
+        return {
+            (path := decode_path(row[0])): KnownFile(
+                FoundFile(path, decode_path(row[1]), row[2], row[3], row[4], row[5], (), row[6]), row[7], row[8]
+            )
+            for row in rows
+        }
+
+    def photo_ids(self) -> list[int]:
+        with self.file.read() as con:
+            return [row[0] for row in con.execute("SELECT photo_id FROM photos ORDER BY photo_id").fetchall()]
+
+    def place_files(self, found: Iterable[tuple[FoundFile, int]], gone: Collection[str]) -> None:
+        """Record files whose photo is known without reading them: renamed, linked, come back. Drop `gone` paths."""
+        with self.file.write() as con:
+            delete_matching(con, "files", ["path"], [(encode_path(path),) for path in gone])
+            _place(con, list(found))
+
+    def mark_missing(self, paths: Collection[str]) -> None:
+        with self.file.write() as con:
+            con.register("lost", to_arrow(["path"], [(encode_path(path),) for path in paths]))
+            con.execute(
+                "UPDATE files SET missing_since = ? WHERE path IN (SELECT path FROM lost) AND missing_since IS NULL",
+                [now()],
+            )
+
+    def sidecars_changed(self, files: Sequence[tuple[FoundFile, int]]) -> None:
+        """A sidecar came, went or changed: the metadata of these photos is due again."""
+        with self.file.write() as con:
+            _place(con, files)
+            delete_matching(con, "ledger", ["photo_id", "step"], [(photo_id, "metadata") for _, photo_id in files])
+
+    def replace_walk_problems(self, root: str, problems: Mapping[str, Problem]) -> None:
+        base = encode_path(root)
+        rows = [(encode_path(path), p.code, p.message) for path, p in problems.items()]
+        with self.file.write() as con:
+            con.execute(
+                "DELETE FROM walk_problems WHERE path = $base OR (path >= $first AND path < $last)",
+                {"base": base, **_span(root)},
+            )
+            insert(con, "walk_problems", ["path", "code", "message"], rows)
+
+    # -- what is due
+
+    def due(self, wanted: Sequence[Wanted], decode_version: int) -> dict[int, set[str]]:
+        """Photo ids with the names of their due steps."""
+        due: dict[int, set[str]] = {}
+        with self.file.read() as con:
+            for want in wanted:
+                values = {"step": want.step, "version": want.version, "model": want.model, "decode": decode_version}
+                for (photo_id,) in con.execute(_DUE, values).fetchall():
+                    due.setdefault(photo_id, set()).add(want.step)
+        return due
+
+    def places(self, photo_ids: Collection[int], root: str) -> dict[int, tuple[FoundFile, str]]:
+        """One present file below `root`, and the SHA-256, of each of the photos that has a file there, by path."""
+        with self.file.read() as con:
+            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            rows = con.execute(_PLACES + " ORDER BY path", _span(root)).fetchall()
+        return {row[0]: (_found_file(*row[2:]), row[1]) for row in rows}
+
+    def make_due(self, root: str, *, step: str | None = None, failed: bool = False) -> None:
+        """Forget ledger rows below `root`: those of one step, or all that failed."""
+        condition = "status = 'failed'" if failed else "step = $step"
+        values: dict[str, Any] = {} if failed else {"step": step}
+        with self.file.write() as con:
+            con.execute(
+                f"DELETE FROM ledger WHERE {condition} AND photo_id IN"  # noqa: S608 - one of two constants
+                " (SELECT photo_id FROM files WHERE path >= $first AND path < $last)",
+                {**values, **_span(root)},
+            )
+
+    # -- saving
+
+    def known_shas(self, shas: Collection[str]) -> dict[int, str]:
+        """The SHA-256 that the catalog holds for the ids of `shas`, to notice two photos with one id."""
+        with self.file.read() as con:
+            con.register("asked", to_arrow(["photo_id"], [(photo_id_of(sha),) for sha in shas]))
+            return dict(con.execute("SELECT photo_id, sha256 FROM photos SEMI JOIN asked USING (photo_id)").fetchall())
+
+    def save(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]], run_id: int) -> None:
+        """The commit point of a batch: files, photos, ledger rows and facts, all or nothing."""
+        with self.file.write() as con:
+            _save_files(con, batch, unreadable)
+            _save_photos(con, batch)
+            outcomes = [(item.photo_id, outcome) for item in batch for outcome in item.outcomes]
+            _save_ledger(con, outcomes, run_id)
+            _save_facts(con, [(i, o) for i, o in outcomes if o.status == "done"])
+            _documents_due(con, [item.photo_id for item in batch])
+
+    # -- full-text documents
+
+    def documents_due(self) -> list[int]:
+        with self.file.read() as con:
+            return [row[0] for row in con.execute("SELECT DISTINCT photo_id FROM documents_due").fetchall()]
+
+    def documents_done(self, photo_ids: Collection[int]) -> None:
+        with self.file.write() as con:
+            delete_matching(con, "documents_due", ["photo_id"], [(i,) for i in photo_ids])
+
+
+def _found_file(
+    path: bytes,
+    root: bytes,
+    size: int,
+    mtime_ns: int,
+    device: int,
+    inode: int,
+    sidecars: Sequence[bytes] | None,
+    sidecar_sig: str,
+) -> FoundFile:
+    names = tuple(map(decode_path, sidecars or ()))
+    return FoundFile(decode_path(path), decode_path(root), size, mtime_ns, device, inode, names, sidecar_sig)
+
+
+def _one(con: DuckDBPyConnection, sql: str) -> Any:
+    return con.execute(sql).fetchall()[0][0]
+
+
+def _touch_root(con: DuckDBPyConnection, root: str) -> None:
+    path = encode_path(root)
+    if con.execute("UPDATE roots SET scanned_at = ? WHERE path = ?", [now(), path]).fetchall() == [(0,)]:
+        con.execute("INSERT INTO roots VALUES (?, ?, ?)", [path, now(), now()])
+
+
+def _file_row(file: FoundFile, photo_id: int | None, problem: Problem | None = None) -> tuple[Any, ...]:
+    code, message = (problem.code, problem.message) if problem else (None, None)
+    sidecars = [encode_path(path) for path in file.sidecars]
+    place = (encode_path(file.path), encode_path(file.root), file.size, file.mtime_ns, file.device, file.inode)
+    return (*place, sidecars, file.sidecar_sig, photo_id, None, code, message)
+
+
+def _place(con: DuckDBPyConnection, files: Sequence[tuple[FoundFile, int]]) -> None:
+    rows = [_file_row(file, photo_id) for file, photo_id in files]
+    delete_matching(con, "files", ["path"], [(row[0],) for row in rows])
+    insert(con, "files", _FILE_COLUMNS, rows)
+    _documents_due(con, [photo_id for _, photo_id in files])
+
+
+def _save_files(
+    con: DuckDBPyConnection, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]
+) -> None:
+    rows = [_file_row(item.file, item.photo_id) for item in batch]
+    rows += [_file_row(file, None, problem) for file, problem in unreadable]
+    delete_matching(con, "files", ["path"], [(row[0],) for row in rows])
+    insert(con, "files", _FILE_COLUMNS, rows)
+
+
+def _save_photos(con: DuckDBPyConnection, batch: Sequence[Analysed]) -> None:
+    rows = {item.photo_id: (item.photo_id, item.sha256, item.file.size, now()) for item in batch}
+    if not rows:
+        return
+    con.register("arrived", to_arrow(["photo_id", "sha256", "bytes", "added_at"], list(rows.values())))
+    con.execute("INSERT INTO photos BY NAME SELECT * FROM arrived ANTI JOIN photos USING (photo_id)")
+    con.unregister("arrived")
+
+
+def _save_ledger(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]], run_id: int) -> None:
+    delete_matching(con, "ledger", ["photo_id", "step"], [(i, o.step) for i, o in outcomes])
+    rows = [
+        (i, o.step, o.version, o.status, o.model, o.runtime, o.ms, *_problem(o.problem), now(), run_id)
+        for i, o in outcomes
+    ]
+    insert(con, "ledger", _LEDGER_COLUMNS, rows)
+
+
+def _problem(problem: Problem | None) -> tuple[str | None, str | None]:
+    return (problem.code, problem.message) if problem else (None, None)
+
+
+def _save_facts(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+    for step, table in FACT_TABLES.items():
+        mine = [(i, o) for i, o in outcomes if o.step == step]
+        delete_matching(con, table.name, ["photo_id"], [(i,) for i, _ in mine])
+        insert(con, table.name, table.columns, [row for i, o in mine for row in fact_rows(i, o)])
+
+
+def _documents_due(con: DuckDBPyConnection, photo_ids: Sequence[int]) -> None:
+    insert(con, "documents_due", ["photo_id"], [(i,) for i in set(photo_ids)])

@@ -1,0 +1,102 @@
+"""Opening the catalog file for the moment of one question or one commit.
+
+DuckDB locks the file for a writing process and shuts every other process out meanwhile, so nobody keeps it
+open: a scan that runs for days lets a search in between any two of its commits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photoindex.errors import LibraryBusy, LibraryCorrupt, LibraryNotFound, LibraryNotWritable, LibraryTooNew
+from photoindex.store.migrations import SCHEMA, migrate, schema_version
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+WAIT_S = 10.0
+_RETRY_S = 0.02
+
+
+class CatalogFile:
+    """The DuckDB file of a library. One process may not mix read-only and writing connections, so a
+    writing process opens all of them for writing; `_turn` keeps its threads from overlapping."""
+
+    def __init__(self, path: Path, writable: bool) -> None:
+        self.path = path
+        self.writable = writable
+        self._turn = threading.RLock()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[DuckDBPyConnection]:
+        """A connection for questions. Raises the Library* errors of `errors`."""
+        with self._turn, contextlib.closing(self._open()) as con:
+            yield con
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[DuckDBPyConnection]:
+        """One transaction: committed (and on disk) when the block ends, rolled back when it raises."""
+        import duckdb
+
+        with self._turn, contextlib.closing(self._open()) as con:
+            con.begin()
+            try:
+                yield con
+                con.commit()
+            except duckdb.IOException as error:
+                raise LibraryNotWritable(self.path.parent, _first_line(error)) from error
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):  # a failed commit has already rolled back
+                    con.rollback()
+                raise
+
+    def create(self) -> None:
+        """Make the file, or bring an older one up to this program's schema."""
+        with self._turn, contextlib.closing(self._open()) as con:
+            if schema_version(con) < SCHEMA:
+                migrate(con)
+
+    def _open(self) -> DuckDBPyConnection:
+        import duckdb
+
+        if not self.writable and not self.path.is_file():
+            raise LibraryNotFound(self.path.parent)
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                con = duckdb.connect(self.path, read_only=not self.writable)
+                break
+            except duckdb.Error as error:
+                if "Could not set lock" not in str(error):
+                    raise self._explain(error) from error
+                if time.monotonic() > deadline:
+                    raise LibraryBusy(self.path.parent, _holder(str(error)), "a moment ago") from error
+                time.sleep(_RETRY_S)
+        self._check_version(con)
+        return con
+
+    def _check_version(self, con: DuckDBPyConnection) -> None:
+        version = schema_version(con)
+        if version > SCHEMA:
+            con.close()
+            raise LibraryTooNew(self.path.parent, version, SCHEMA)
+
+    def _explain(self, error: Exception) -> Exception:
+        text = _first_line(error)
+        if any(words in text for words in ("Permission denied", "Read-only file system", "No space left")):
+            return LibraryNotWritable(self.path.parent, text)
+        return LibraryCorrupt(self.path.parent, text)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _holder(message: str) -> str:
+    _, found, rest = message.partition("(PID ")
+    return rest.partition(")")[0] if found else "of another program"

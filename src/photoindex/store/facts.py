@@ -1,0 +1,67 @@
+"""How the facts of each step become rows of its table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any, NamedTuple
+
+from photoindex.records import Face, Hashes, Metadata, Outcome, Place, Tag, TextLine
+
+
+class FactTable(NamedTuple):
+    name: str
+    columns: tuple[str, ...]
+
+
+_METADATA_COLUMNS = tuple(field.name for field in fields(Metadata))
+_PLACE_COLUMNS = tuple(field.name for field in fields(Place))
+
+FACT_TABLES = {
+    "metadata": FactTable("metadata", ("photo_id", *_METADATA_COLUMNS)),
+    "place": FactTable("places", ("photo_id", *_PLACE_COLUMNS)),
+    "hash": FactTable("hashes", ("photo_id", "pdq", "quality", "pdq_own", "quality_own")),
+    "ocr": FactTable("ocr_lines", ("photo_id", "line", "text", "confidence", "box")),
+    "tags": FactTable("tags", ("photo_id", "tag", "score", "model")),
+    "faces": FactTable("faces", ("photo_id", "face", "box", "landmarks", "score", "model")),
+}
+
+
+def fact_rows(photo_id: int, outcome: Outcome) -> list[tuple[Any, ...]]:
+    """The rows of a done outcome, in the order of its table's columns."""
+    facts = outcome.facts
+    match outcome.step:
+        case "metadata":
+            return [(photo_id, *_metadata_values(facts))]
+        case "place":
+            return [(photo_id, *(getattr(facts, name) for name in _PLACE_COLUMNS))] if facts else []
+        case "hash":
+            return [_hash_row(photo_id, facts)]
+        case "ocr":
+            return [_line_row(photo_id, n, line) for n, line in enumerate(facts)]
+        case "tags":
+            return [_tag_row(photo_id, tag, outcome.model) for tag in facts]
+        case "faces":
+            return [_face_row(photo_id, n, face, outcome.model) for n, face in enumerate(facts)]
+    raise KeyError(outcome.step)
+
+
+def _metadata_values(facts: Metadata) -> list[Any]:
+    values = {name: getattr(facts, name) for name in _METADATA_COLUMNS}
+    values["dates"] = [asdict(date) for date in facts.dates]
+    return [list(value) if isinstance(value, tuple) else value for value in values.values()]
+
+
+def _hash_row(photo_id: int, facts: Hashes) -> tuple[Any, ...]:
+    return photo_id, facts.pdq, facts.quality, facts.pdq_own, facts.quality_own
+
+
+def _line_row(photo_id: int, number: int, line: TextLine) -> tuple[Any, ...]:
+    return photo_id, number, line.text, line.confidence, list(line.box)
+
+
+def _tag_row(photo_id: int, tag: Tag, model: str | None) -> tuple[Any, ...]:
+    return photo_id, tag.name, tag.score, model
+
+
+def _face_row(photo_id: int, number: int, face: Face, model: str | None) -> tuple[Any, ...]:
+    return photo_id, number, list(face.box), list(face.landmarks), face.score, model

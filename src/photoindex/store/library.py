@@ -1,0 +1,131 @@
+"""A library: one folder with the catalog, the vectors and the thumbnails, and the one writer it may have."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
+from photoindex.records import Analysed, FoundFile, Problem
+from photoindex.store.catalog import Catalog
+from photoindex.store.queries import Queries
+from photoindex.store.vectors import Vectors
+
+
+class Library:
+    """An index directory.
+
+    Open one with `Library.open(folder)` to ask, or inside `Library.writing(folder)` to change it.
+    """
+
+    def __init__(self, folder: Path, writable: bool = False) -> None:
+        self.folder = folder
+        self.catalog = Catalog(folder / "catalog.duckdb", writable)
+
+    @classmethod
+    def open(cls, folder: Path) -> Library:
+        """A library for reading. Raises LibraryNotFound."""
+        if not (folder / "catalog.duckdb").is_file():
+            raise LibraryNotFound(folder)
+        return cls(folder)
+
+    @classmethod
+    @contextlib.contextmanager
+    def writing(cls, folder: Path) -> Iterator[Library]:
+        """The library as its only writer, made or upgraded where needed. Raises LibraryBusy and others."""
+        from filelock import FileLock, Timeout
+
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / "writer.lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise LibraryBusy(folder, *_read_holder(folder)) from None
+        except OSError as error:
+            raise LibraryNotWritable(folder, error.strerror or str(error)) from error
+        try:
+            _write_holder(folder)
+            library = cls(folder, writable=True)
+            library.catalog.file.create()
+            yield library
+        finally:
+            lock.release()
+
+    @cached_property
+    def queries(self) -> Queries:
+        return Queries(self.catalog.file)
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        return Vectors(self.folder / "vectors")
+
+    def thumbnail_path(self, sha256: str) -> Path:
+        """Where the thumbnail of a photo lies: a JPEG, longest side 400, upright, sRGB."""
+        return self.folder / "cache" / "thumbnails" / sha256[:2] / sha256[2:4] / f"{sha256}.jpg"
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk by part."""
+        parts = {"catalog": "catalog.duckdb*", "vectors": "vectors/**/*", "thumbnails": "cache/thumbnails/**/*"}
+        return {
+            name: sum(path.stat().st_size for path in self.folder.glob(pattern) if path.is_file())
+            for name, pattern in parts.items()
+        }
+
+    def save(
+        self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]] = (), run_id: int = 0
+    ) -> None:
+        """Save a batch: thumbnails and vectors first, then the catalog, whose commit makes it count.
+
+        A process killed in between leaves only rows that the same photos will overwrite.
+        """
+        batch, clashing = self._without_clashes(batch)
+        unreadable = [*unreadable, *clashing]
+        done = [(item, o) for item in batch for o in item.outcomes if o.status == "done"]
+        for item, outcome in done:
+            if outcome.step == "thumbnail":
+                self._write_thumbnail(item.sha256, outcome.facts)
+        for model in sorted({o.model or "" for _, o in done if o.step == "embedding"}):
+            mine = {i.photo_id: o.facts for i, o in done if o.step == "embedding" and o.model == model}
+            self.vectors.put_images(model, mine)
+        for model in sorted({o.model or "" for _, o in done if o.step == "faces"}):
+            faces = {i.photo_id: o.facts for i, o in done if o.step == "faces" and o.model == model}
+            self.vectors.put_faces(model, faces)
+        self.catalog.save(batch, unreadable, run_id)
+
+    def _without_clashes(self, batch: Sequence[Analysed]) -> tuple[Sequence[Analysed], list[tuple[FoundFile, Problem]]]:
+        """Set aside files whose id (64 bits of the SHA-256) already belongs to other content."""
+        owners = self.catalog.known_shas({item.sha256 for item in batch})
+        clashing = []
+        for item in batch:
+            if owners.setdefault(item.photo_id, item.sha256) != item.sha256:
+                clashing.append((item.file, Problem("id_clash", "Its SHA-256 begins like that of another photo.")))
+        lost = {file.path for file, _ in clashing}
+        return [item for item in batch if item.file.path not in lost], clashing
+
+    def _write_thumbnail(self, sha256: str, jpeg: bytes) -> None:
+        path = self.thumbnail_path(sha256)
+        part = path.with_suffix(".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(jpeg)
+            part.replace(path)
+        except OSError as error:
+            raise LibraryNotWritable(self.folder, error.strerror or str(error)) from error
+
+
+def _write_holder(folder: Path) -> None:
+    (folder / "writer.json").write_text(json.dumps({"pid": os.getpid(), "since": time.time()}))
+
+
+def _read_holder(folder: Path) -> tuple[int | str, str]:
+    try:
+        holder = json.loads((folder / "writer.json").read_text())
+        return int(holder["pid"]), datetime.fromtimestamp(holder["since"]).strftime("%Y-%m-%d %H:%M:%S")
+    except (OSError, ValueError, KeyError):
+        return "unknown", "an unknown time"

@@ -1,0 +1,83 @@
+"""The catalog's schema, as one function for each version, applied in order and recorded in the same transaction.
+
+No primary keys, unique or foreign key constraints: DuckDB checks them too eagerly for delete-and-insert in one
+transaction, and they make large upserts many times slower. Uniqueness is kept by `Catalog`, which always
+deletes what it is about to insert. Paths are BLOBs, because a file name is bytes and need not be UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_M001 = """
+CREATE TABLE settings (key VARCHAR, value VARCHAR);
+CREATE TABLE roots (path BLOB, added_at TIMESTAMP, scanned_at TIMESTAMP);
+CREATE TABLE files (
+    path BLOB, root BLOB, size BIGINT, mtime_ns BIGINT, device UBIGINT, inode UBIGINT,
+    sidecars BLOB[], sidecar_sig VARCHAR, photo_id BIGINT, missing_since TIMESTAMP,
+    code VARCHAR, message VARCHAR
+);
+CREATE TABLE walk_problems (path BLOB, code VARCHAR, message VARCHAR);
+CREATE TABLE photos (photo_id BIGINT, sha256 VARCHAR, bytes BIGINT, added_at TIMESTAMP);
+CREATE TABLE ledger (
+    photo_id BIGINT, step VARCHAR, version INTEGER, status VARCHAR, model VARCHAR, runtime VARCHAR,
+    ms FLOAT, code VARCHAR, message VARCHAR, done_at TIMESTAMP, run_id BIGINT
+);
+CREATE TABLE metadata (
+    photo_id BIGINT, format VARCHAR, width INTEGER, height INTEGER, orientation INTEGER, frames INTEGER,
+    taken_at TIMESTAMP, offset_minutes INTEGER, taken_source VARCHAR,
+    dates STRUCT(source VARCHAR, taken_at TIMESTAMP, offset_minutes INTEGER)[],
+    camera_make VARCHAR, camera_model VARCHAR, lens VARCHAR, iso INTEGER, f_number DOUBLE, exposure_s DOUBLE,
+    focal_mm DOUBLE, latitude DOUBLE, longitude DOUBLE, altitude_m DOUBLE, rating INTEGER,
+    title VARCHAR, description VARCHAR, keywords VARCHAR[], warnings VARCHAR[]
+);
+CREATE TABLE places (
+    photo_id BIGINT, city VARCHAR, metropolis VARCHAR, region VARCHAR, country VARCHAR, country_code VARCHAR
+);
+CREATE TABLE hashes (photo_id BIGINT, pdq BLOB, quality INTEGER, pdq_own BLOB, quality_own INTEGER);
+CREATE TABLE ocr_lines (photo_id BIGINT, line INTEGER, text VARCHAR, confidence FLOAT, box FLOAT[]);
+CREATE TABLE tags (photo_id BIGINT, tag VARCHAR, score FLOAT, model VARCHAR);
+CREATE TABLE faces (
+    photo_id BIGINT, face INTEGER, box FLOAT[], landmarks FLOAT[], score FLOAT, model VARCHAR
+);
+CREATE TABLE categories (category VARCHAR, tag VARCHAR);
+CREATE TABLE documents_due (photo_id BIGINT);
+CREATE SEQUENCE run_ids;
+CREATE TABLE runs (
+    run_id BIGINT, started_at TIMESTAMP, ended_at TIMESTAMP, program VARCHAR, roots BLOB[], profile VARCHAR,
+    outcome VARCHAR, found BIGINT, analysed BIGINT, failed BIGINT
+);
+"""
+
+
+def _m001(con: DuckDBPyConnection) -> None:
+    con.execute(_M001)
+
+
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001,)
+SCHEMA = len(MIGRATIONS)
+
+
+def schema_version(con: DuckDBPyConnection) -> int:
+    """The version of an open catalog: 0 for a new, empty file."""
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_migrations'").fetchall():
+        return 0
+    return int(con.execute("SELECT max(version) FROM schema_migrations").fetchall()[0][0] or 0)
+
+
+def migrate(con: DuckDBPyConnection) -> None:
+    """Bring a catalog to `SCHEMA`; each step and its record stand or fall together."""
+    con.execute("CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER, applied_at TIMESTAMP)")
+    for version in range(schema_version(con) + 1, SCHEMA + 1):
+        con.begin()
+        try:
+            MIGRATIONS[version - 1](con)
+            con.execute("INSERT INTO schema_migrations VALUES (?, now()::TIMESTAMP)", [version])
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise

@@ -1,0 +1,304 @@
+"""The reading half of the catalog: every question that people's commands ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from photoindex.errors import PhotoAmbiguous, PhotoNotFound
+from photoindex.records import (
+    DateCandidate,
+    DocumentParts,
+    Face,
+    Failure,
+    Filters,
+    Hashes,
+    HashRow,
+    LedgerRow,
+    LibraryStatus,
+    Metadata,
+    PhotoDetails,
+    PhotoRow,
+    Place,
+    Problem,
+    Status,
+    Tag,
+    TextLine,
+)
+from photoindex.store.arrow import decode_path, encode_path, to_arrow
+from photoindex.store.connection import CatalogFile
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_METADATA = [field.name for field in fields(Metadata)]
+_PLACE = [field.name for field in fields(Place)]
+# A photo is failed when it could not be decoded, completed when all its steps are done.
+_STATES = """
+SELECT p.photo_id, CASE
+    WHEN count(*) FILTER (l.step = 'decode' AND l.status = 'failed') > 0 THEN 'failed'
+    WHEN count(l.step) = 0 THEN 'pending'
+    WHEN count(*) FILTER (l.status <> 'done') = 0 THEN 'completed'
+    ELSE 'partial' END AS state
+FROM photos p LEFT JOIN ledger l USING (photo_id) GROUP BY p.photo_id
+"""
+_ROW_COLUMNS = """
+p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
+nullif(trim(concat_ws(' ', CASE WHEN starts_with(lower(m.camera_model), lower(split_part(m.camera_make, ' ', 1)))
+                           THEN NULL ELSE m.camera_make END, m.camera_model)), ''),
+f.missing_since IS NOT NULL
+"""
+_ROWS = f"""
+SELECT {_ROW_COLUMNS} FROM files f JOIN wanted w USING (photo_id) JOIN photos p USING (photo_id)
+LEFT JOIN metadata m USING (photo_id)
+"""  # noqa: S608
+_HAS = {
+    "gps": "SELECT photo_id FROM metadata WHERE latitude IS NOT NULL",
+    "text": "SELECT photo_id FROM ocr_lines",
+    "faces": "SELECT photo_id FROM faces",
+    "tags": "SELECT photo_id FROM tags",
+}
+HAS_CHOICES = tuple(_HAS)
+
+
+class Queries:
+    """Questions to the catalog. Each opens the file for its own moment only."""
+
+    def __init__(self, file: CatalogFile) -> None:
+        self._file = file
+
+    def rows(self, photo_ids: Sequence[int]) -> dict[int, PhotoRow]:
+        """One row a photo, its first present file, or a missing one where no file is present."""
+        sql = _ROWS + " QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY missing_since NULLS FIRST, path) = 1"
+        return {row.photo_id: row for row in self._rows(sql, photo_ids)}
+
+    def file_rows(self) -> list[PhotoRow]:
+        """A row for every present file of a known photo, by path."""
+        sql = f"""SELECT {_ROW_COLUMNS} FROM files f JOIN photos p USING (photo_id)
+            LEFT JOIN metadata m USING (photo_id)
+            WHERE f.missing_since IS NULL ORDER BY f.path"""  # noqa: S608
+        with self._file.read() as con:
+            return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
+
+    def filtered(self, filters: Filters) -> list[int]:
+        """Photos that pass the filters and have a file, newest first."""
+        where, values = _conditions(filters)
+        sql = f"""SELECT photo_id FROM photos LEFT JOIN metadata m USING (photo_id)
+            WHERE photo_id IN (SELECT photo_id FROM files) {where} ORDER BY m.taken_at DESC NULLS LAST, photo_id"""  # noqa: S608
+        with self._file.read() as con:
+            return [row[0] for row in con.execute(sql, values).fetchall()]
+
+    def hashes(self) -> list[HashRow]:
+        """The PDQ hash of every photo that has a present file."""
+        sql = """SELECT photo_id, pdq, quality FROM hashes
+            WHERE photo_id IN (SELECT photo_id FROM files WHERE missing_since IS NULL) ORDER BY photo_id"""
+        with self._file.read() as con:
+            return [HashRow(*row) for row in con.execute(sql).fetchall()]
+
+    def copies(self) -> list[int]:
+        """Photos that lie in more than one present file."""
+        sql = """SELECT photo_id FROM files WHERE missing_since IS NULL AND photo_id IS NOT NULL
+            GROUP BY photo_id HAVING count(*) > 1 ORDER BY photo_id"""
+        with self._file.read() as con:
+            return [row[0] for row in con.execute(sql).fetchall()]
+
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """The tags of each category."""
+        with self._file.read() as con:
+            rows = con.execute(
+                "SELECT category, list(tag ORDER BY rowid) FROM categories GROUP BY 1 ORDER BY 1"
+            ).fetchall()
+        return {category: tuple(tags) for category, tags in rows}
+
+    def known_tags(self) -> list[str]:
+        with self._file.read() as con:
+            return [row[0] for row in con.execute("SELECT DISTINCT tag FROM tags ORDER BY tag").fetchall()]
+
+    def metadata(self, photo_ids: Collection[int]) -> dict[int, Metadata]:
+        with self._file.read() as con:
+            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            sql = f"SELECT photo_id, {', '.join(_METADATA)} FROM metadata SEMI JOIN wanted USING (photo_id)"  # noqa: S608
+            return {row[0]: _metadata(row[1:]) for row in con.execute(sql).fetchall()}
+
+    def document_parts(self, photo_ids: Collection[int]) -> dict[int, DocumentParts]:
+        """The texts of these photos, by field, for the full-text index and for `--explain`."""
+        with self._file.read() as con:
+            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in set(photo_ids)]))
+            rows = con.execute(_DOCUMENT_PARTS).fetchall()
+        return {
+            row[0]: DocumentParts(
+                names=tuple(decode_path(path) for path in row[1] or ()),
+                ocr=tuple(row[2] or ()),
+                tags=tuple(row[3] or ()),
+                words=tuple(text for text in (*row[4:6], *(row[6] or ())) if text),
+                place=tuple(text for text in row[7:11] if text),
+            )
+            for row in rows
+        }
+
+    def failures(self) -> list[Failure]:
+        """What could not be read or analysed: folders, files, then steps."""
+        with self._file.read() as con:
+            rows = con.execute(_FAILURES).fetchall()
+        return [Failure(decode_path(row[0]), *row[1:]) for row in rows]
+
+    def status(self) -> LibraryStatus:
+        with self._file.read() as con:
+            states = dict(con.execute(f"SELECT state, count(*) FROM ({_STATES}) GROUP BY state").fetchall())  # noqa: S608
+            steps: dict[str, dict[str, int]] = {}
+            for step, status, count in con.execute(
+                "SELECT step, status, count(*) FROM ledger WHERE step <> 'decode' GROUP BY ALL ORDER BY ALL"
+            ).fetchall():
+                steps.setdefault(step, {})[status] = count
+            files = con.execute(
+                "SELECT count(*), count(*) FILTER (missing_since IS NOT NULL), count(*) FILTER (photo_id IS NULL)"
+                " FROM files"
+            ).fetchall()[0]
+            photos = con.execute("SELECT count(*) FROM photos").fetchall()[0]
+            roots = con.execute("SELECT path, scanned_at FROM roots ORDER BY path").fetchall()
+            models = dict(con.execute(_MODELS).fetchall())
+        return LibraryStatus(
+            roots=tuple(decode_path(row[0]) for row in roots),
+            files=files[0],
+            missing=files[1],
+            unreadable=files[2],
+            photos=photos[0],
+            states=states,
+            steps=steps,
+            models=models,
+            last_scan=max((row[1] for row in roots), default=None),
+        )
+
+    def find(self, text: str) -> tuple[int, str]:
+        """The photo a person means by a path or the first characters of a SHA-256: its id and SHA-256."""
+        with self._file.read() as con:
+            at_path = con.execute(
+                "SELECT p.photo_id, p.sha256 FROM files JOIN photos p USING (photo_id) WHERE path = ?",
+                [encode_path(text)],
+            ).fetchall()
+            if at_path:
+                return at_path[0][0], at_path[0][1]
+            if len(text) < 6 or set(text.lower()) - set("0123456789abcdef"):
+                raise PhotoNotFound(text)
+            rows = con.execute(
+                "SELECT photo_id, sha256 FROM photos WHERE starts_with(sha256, ?)", [text.lower()]
+            ).fetchall()
+        if len(rows) != 1:
+            raise PhotoAmbiguous(text, len(rows)) if rows else PhotoNotFound(text)
+        return rows[0][0], rows[0][1]
+
+    def details(self, photo_id: int) -> PhotoDetails:
+        with self._file.read() as con:
+            return _details(con, photo_id)
+
+    def _rows(self, sql: str, photo_ids: Sequence[int]) -> list[PhotoRow]:
+        with self._file.read() as con:
+            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
+
+
+_DOCUMENT_PARTS = """
+SELECT w.photo_id, f.paths, o.lines, t.tags, m.title, m.description, m.keywords, c.city, c.metropolis, c.region,
+    c.country
+FROM wanted w
+LEFT JOIN (SELECT photo_id, list(path) AS paths FROM files SEMI JOIN wanted USING (photo_id) GROUP BY 1) f
+    USING (photo_id)
+LEFT JOIN (SELECT photo_id, list(text ORDER BY line) AS lines FROM ocr_lines SEMI JOIN wanted USING (photo_id)
+           GROUP BY 1) o USING (photo_id)
+LEFT JOIN (SELECT photo_id, list(tag ORDER BY score DESC) AS tags FROM tags SEMI JOIN wanted USING (photo_id)
+           GROUP BY 1) t USING (photo_id)
+LEFT JOIN metadata m USING (photo_id)
+LEFT JOIN places c USING (photo_id)
+"""
+_FAILURES = """
+SELECT path, 'walk', code, message, NULL FROM walk_problems
+UNION ALL
+SELECT path, 'read', code, message, NULL FROM files WHERE code IS NOT NULL AND missing_since IS NULL
+UNION ALL
+SELECT f.path, l.step, l.code, l.message, p.sha256 FROM ledger l JOIN files f USING (photo_id)
+    JOIN photos p USING (photo_id) WHERE l.status = 'failed' AND f.missing_since IS NULL
+ORDER BY 1, 2
+"""
+_MODELS = "SELECT step, arg_max(model, done_at) FROM ledger WHERE model IS NOT NULL AND status = 'done' GROUP BY step"
+
+
+def _conditions(filters: Filters) -> tuple[str, list[Any]]:
+    clauses: list[tuple[str, list[Any]]] = []
+    if filters.after:
+        clauses.append(("m.taken_at >= ?", [filters.after]))
+    if filters.before:
+        clauses.append(("m.taken_at < ?", [filters.before]))
+    if filters.camera:
+        clauses.append(("contains(lower(concat_ws(' ', m.camera_make, m.camera_model)), lower(?))", [filters.camera]))
+    for tag in filters.tags:
+        clauses.append(("photo_id IN (SELECT photo_id FROM tags WHERE lower(tag) = lower(?))", [tag]))
+    for category in filters.categories:
+        clauses.append((_IN_CATEGORY, [category]))
+    clauses += [(f"photo_id IN ({_HAS[name]})", []) for name in filters.has]
+    sql = "".join(f" AND {clause}" for clause, _ in clauses)
+    return sql, [value for _, values in clauses for value in values]
+
+
+_IN_CATEGORY = """photo_id IN (SELECT t.photo_id FROM tags t JOIN categories c ON lower(c.tag) = lower(t.tag)
+    WHERE lower(c.category) = lower(?))"""
+
+
+def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        return con.execute(sql, [photo_id]).fetchall()
+
+    (sha256, size) = rows("SELECT sha256, bytes FROM photos WHERE photo_id = ?")[0]
+    metadata = rows(f"SELECT {', '.join(_METADATA)} FROM metadata WHERE photo_id = ?")  # noqa: S608
+    place = rows(f"SELECT {', '.join(_PLACE)} FROM places WHERE photo_id = ?")  # noqa: S608
+    hashes = rows("SELECT pdq, quality, pdq_own, quality_own FROM hashes WHERE photo_id = ?")
+    ledger = rows(
+        "SELECT step, status, model, runtime, ms, done_at, code, message FROM ledger"
+        " WHERE photo_id = ? ORDER BY done_at, step"
+    )
+    files = rows("SELECT path, missing_since IS NOT NULL FROM files WHERE photo_id = ? ORDER BY path")
+    return PhotoDetails(
+        sha256=sha256,
+        bytes=size,
+        state=rows(f"SELECT state FROM ({_STATES}) WHERE photo_id = ?")[0][0],  # noqa: S608
+        files=tuple((decode_path(path), missing) for path, missing in files),
+        metadata=_metadata(metadata[0]) if metadata else None,
+        place=Place(*place[0]) if place else None,
+        hashes=Hashes(*hashes[0]) if hashes else None,
+        ocr=tuple(
+            TextLine(text, confidence, tuple(box))
+            for text, confidence, box in rows(
+                "SELECT text, confidence, box FROM ocr_lines WHERE photo_id = ? ORDER BY line"
+            )
+        ),
+        tags=tuple(Tag(*row) for row in rows("SELECT tag, score FROM tags WHERE photo_id = ? ORDER BY score DESC")),
+        faces=tuple(
+            Face(tuple(box), tuple(landmarks), score)
+            for box, landmarks, score in rows(
+                "SELECT box, landmarks, score FROM faces WHERE photo_id = ? ORDER BY face"
+            )
+        ),
+        ledger=tuple(_ledger_row(*row) for row in ledger),
+    )
+
+
+def _ledger_row(
+    step: str,
+    status: Status,
+    model: str | None,
+    runtime: str | None,
+    ms: float,
+    done_at: datetime,
+    code: str | None,
+    message: str | None,
+) -> LedgerRow:
+    return LedgerRow(step, status, model, runtime, ms, Problem(code, message or "") if code else None, done_at)
+
+
+def _metadata(row: Sequence[Any]) -> Metadata:
+    values = dict(zip(_METADATA, row, strict=True))
+    values["dates"] = tuple(DateCandidate(**date) for date in values["dates"] or ())
+    values["keywords"] = tuple(values["keywords"] or ())
+    values["warnings"] = tuple(values["warnings"] or ())
+    return Metadata(**values)

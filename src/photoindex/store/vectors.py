@@ -1,0 +1,227 @@
+"""Every LanceDB call: image vectors, face vectors and the full-text documents.
+
+LanceDB writes; pylance, the library LanceDB is built on, reads the same files, because it is imported in a
+fraction of the time and a search is a fresh process. A table's vectors come from one model and its name says
+which, so that vectors of another model lie beside them, never among them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from photoindex.errors import LibraryCorrupt, LibraryNotWritable
+from photoindex.records import Face
+
+DOCUMENTS = "documents"
+# Compacting rewrites data, so it waits until queries would feel the difference: rows outside the index are
+# scanned at about 2.5 microseconds each, and every commit leaves a fragment behind.
+_MAX_UNINDEXED = 4_000
+_MAX_FRAGMENTS = 100
+
+Scored = list[tuple[int, float]]
+
+
+def image_table(model: str) -> str:
+    return f"image-{model}"
+
+
+def face_table(model: str) -> str:
+    return f"face-{model}"
+
+
+class Vectors:
+    """The Lance tables of a library, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # -- reading
+
+    def has(self, table: str) -> bool:
+        return (self.folder / f"{table}.lance").is_dir()
+
+    def count(self, table: str) -> int:
+        return int(self._dataset(table).count_rows()) if self.has(table) else 0
+
+    def ids(self, table: str) -> npt.NDArray[np.int64]:
+        if not self.has(table):
+            return np.empty(0, np.int64)
+        ids: npt.NDArray[np.int64] = self._dataset(table).to_table(columns=["id"])["id"].to_numpy()
+        return ids
+
+    def nearest(
+        self, table: str, query: npt.NDArray[np.float32], limit: int, among: Collection[int] | None = None
+    ) -> Scored:
+        """Photos by cosine similarity (-1 to 1) to `query` (width,), best first; filtered before ranking."""
+        if not self.has(table) or (among is not None and not among):
+            return []
+        nearest = {"column": "vector", "q": query, "k": limit, "metric": "cosine"}
+        found = self._dataset(table).scanner(columns=["id", "_distance"], nearest=nearest, **_filter(among)).to_table()
+        scores = 1.0 - found["_distance"].to_numpy()
+        return list(zip(found["id"].to_pylist(), scores.tolist(), strict=True))
+
+    def matching(self, words: str, limit: int, *, every: bool, among: Collection[int] | None = None) -> Scored:
+        """Documents that hold the folded `words` (all of them when `every`), by BM25 score, best first."""
+        from lance.query import FullTextOperator, MatchQuery
+
+        if not words or not self.has(DOCUMENTS) or (among is not None and not among):
+            return []
+        operator = FullTextOperator.AND if every else FullTextOperator.OR
+        query = MatchQuery(words, "text", operator=operator)
+        scanner = self._dataset(DOCUMENTS).scanner(
+            columns=["id", "_score"], full_text_query=query, limit=limit, **_filter(among)
+        )
+        found = scanner.to_table()
+        return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
+
+    def vectors_of(self, table: str, photo_ids: Collection[int]) -> dict[int, npt.NDArray[np.float16]]:
+        if not photo_ids or not self.has(table):
+            return {}
+        found = self._dataset(table).to_table(columns=["id", "vector"], filter=_among(photo_ids))
+        width = found.schema.field("vector").type.list_size
+        rows = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, width)
+        return dict(zip(found["id"].to_pylist(), rows, strict=True))
+
+    # -- writing
+
+    def put_images(self, model: str, vectors: Mapping[int, npt.NDArray[np.float16]]) -> None:
+        """Insert or replace image vectors (width,) float16, and make them durable."""
+        if not vectors:
+            return
+        matrix = np.stack(list(vectors.values()))
+        self._merge(image_table(model), {"id": _ids(vectors), "vector": _vector_column(matrix)}, "id")
+
+    def put_faces(self, model: str, faces: Mapping[int, Sequence[Face]]) -> None:
+        """Replace all face vectors of these photos; faces without a vector are left out."""
+        rows = [(i, n, f.vector) for i, found in faces.items() for n, f in enumerate(found) if f.vector is not None]
+        table = face_table(model)
+        if self.has(table):
+            self._write(table, lambda tb: tb.delete(_among(faces)))
+        if not rows:
+            return
+        matrix = np.stack([row[2] for row in rows]).astype(np.float16)
+        columns = {"id": _ids(r[0] for r in rows), "face": [r[1] for r in rows], "vector": _vector_column(matrix)}
+        self._merge(table, columns, ["id", "face"])
+
+    def put_documents(self, documents: Mapping[int, str]) -> None:
+        """Insert or replace the folded texts that `matching` searches."""
+        if documents:
+            self._merge(DOCUMENTS, {"id": _ids(documents), "text": list(documents.values())}, "id")
+
+    def sweep(self, table: str, known: npt.NDArray[np.int64]) -> int:
+        """Delete rows of photos that the catalog does not know: what a killed process had written ahead."""
+        orphans = np.setdiff1d(self.ids(table), known)
+        if len(orphans):
+            self._write(table, lambda tb: tb.delete(_among(orphans.tolist())))
+        return len(orphans)
+
+    def tables(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.lance"))
+
+    def compact(self) -> None:
+        """Bring new rows into the indexes and merge small fragments, where it pays."""
+        for name in self.tables():
+            table = self._open(name)
+            stats = table.index_stats("text_idx") if name == DOCUMENTS else None
+            unindexed = stats.num_unindexed_rows if stats else 0
+            if unindexed > _MAX_UNINDEXED or len(self._dataset(name).get_fragments()) > _MAX_FRAGMENTS:
+                table.optimize()
+
+    # -- inside
+
+    def _dataset(self, table: str) -> Any:
+        import lance
+
+        try:
+            return lance.dataset(str(self.folder / f"{table}.lance"))
+        except (OSError, ValueError) as error:
+            raise LibraryCorrupt(self.folder.parent, f"{table}: {error}") from error
+
+    def _merge(self, table: str, columns: Mapping[str, Any], key: str | list[str]) -> None:
+        import pyarrow as pa
+
+        rows = pa.table(dict(columns))
+        if not self.has(table):
+            self._create(table, rows.schema)
+
+        def merge(tb: Any) -> None:
+            tb.merge_insert(key).when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+        self._write(table, merge)
+
+    def _create(self, table: str, schema: Any) -> None:
+        from lancedb.index import FTS, BTree
+
+        db = self._connect()
+        created = db.create_table(table, schema=schema)
+        created.create_index("id", config=BTree())
+        if table == DOCUMENTS:
+            # The text is folded by this program before it comes here, so the tokenizer only splits at spaces.
+            plain = FTS(
+                base_tokenizer="whitespace",
+                lower_case=False,
+                stem=False,
+                remove_stop_words=False,
+                ascii_folding=False,
+                with_position=True,
+            )
+            created.create_index("text", config=plain)
+
+    def _write(self, table: str, act: Any) -> None:
+        before = time.time() - 1.0
+        try:
+            act(self._open(table))
+            _sync(self.folder / f"{table}.lance", before)
+        except OSError as error:
+            raise LibraryNotWritable(self.folder.parent, str(error)) from error
+
+    def _open(self, table: str) -> Any:
+        return self._connect().open_table(table)
+
+    def _connect(self) -> Any:
+        import lancedb
+
+        return lancedb.connect(self.folder)
+
+
+def _sync(table: Path, since: float) -> None:
+    """fsync what was written after `since`: Lance leaves it to the kernel, and a power cut would empty it."""
+    for part in ("data", "_deletions", "_transactions", "_versions"):
+        folder = table / part
+        if not folder.is_dir():
+            continue
+        fresh = [entry.path for entry in os.scandir(folder) if entry.stat().st_mtime >= since]
+        for path in [*fresh, str(folder)] if fresh else []:
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _ids(values: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array(list(values), pa.int64())
+
+
+def _vector_column(matrix: npt.NDArray[np.float16]) -> Any:
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(matrix, np.float16).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+
+
+def _among(photo_ids: Collection[int]) -> str:
+    return f"id IN ({', '.join(str(int(i)) for i in photo_ids)})"
+
+
+def _filter(among: Collection[int] | None) -> dict[str, Any]:
+    return {} if among is None else {"filter": _among(among), "prefilter": True}
