@@ -1,8 +1,9 @@
 """The steps, each declared once: its name, its version, what it needs and where its code is.
 
-Two kinds. A *picture step* runs in a decode worker, on the bytes and the upright picture: a function
+Three kinds. A *picture step* runs in a decode worker, on the bytes and the upright picture: a function
 `(SourcePicture) -> facts`. A *model step* runs in the main process on batches of prepared views: a class
-that follows `ModelStep`. Neither saves anything.
+that follows `ModelStep`. A *derived step* needs no pixels, only the facts of another step: a function
+`(facts of that step) -> facts`. None of them saves anything.
 """
 
 from __future__ import annotations
@@ -38,13 +39,18 @@ class ModelStep(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """`entry` is "module:name"; `task` the kind of model a model step runs, None for a picture step."""
+    """`entry` is "module:name"; `task` the kind of model a model step runs, None for the other kinds."""
 
     name: str
     version: int
     entry: str
     task: Task | None = None
     needs: tuple[str, ...] = ()
+
+    @property
+    def needs_pixels(self) -> bool:
+        """False where the facts of other steps are enough."""
+        return not self.needs
 
     def load(self) -> Callable[..., Any]:
         module, name = self.entry.split(":")
@@ -54,6 +60,7 @@ class StepSpec:
 
 _ALL = (
     StepSpec("metadata", 1, "photoindex.steps.metadata:read"),
+    StepSpec("place", 1, "photoindex.steps.place:nearest_place", needs=("metadata",)),
     StepSpec("thumbnail", 1, "photoindex.steps.thumbnail:render"),
     StepSpec("hash", 1, "photoindex.steps.hash:pdq"),
     StepSpec("ocr", 1, "photoindex.steps.ocr:Ocr", task="ocr"),
