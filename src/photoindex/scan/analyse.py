@@ -1,0 +1,105 @@
+"""Running the steps of the main process on a batch: models on prepared views, derived steps on facts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from photoindex.records import Analysed, Outcome, Picture, Problem
+from photoindex.scan.steps import Steps
+from photoindex.steps import StepSpec
+from photoindex.store.library import Library
+from photoindex.store.vectors import image_table
+
+NEEDS_FAILED = Problem("needs_failed", "The step it builds on failed for this photo.")
+
+
+class Analyser:
+    """Takes pictures as the workers deliver them and adds what the main process contributes."""
+
+    def __init__(self, steps: Steps, library: Library, stop: Callable[[], bool]) -> None:
+        self._steps = steps
+        self._library = library
+        self._stop = stop
+        self.seconds: dict[str, float] = {}
+
+    def analyse(self, pictures: Sequence[Picture]) -> list[Analysed]:
+        """One batch through every due step of the main process. Once told to stop, what is done is kept."""
+        outcomes: dict[int, list[Outcome]] = {p.photo_id: list(p.outcomes) for p in pictures}
+        for spec in self._steps.runnable:
+            if spec.task is None and spec.needs_pixels:
+                continue  # done in the worker
+            mine = [p for p in pictures if spec.name in p.due]
+            if mine and not self._stop() and (spec.task is None or spec.name in self._steps.opened):
+                started = time.perf_counter()
+                self._run(spec, mine, outcomes)
+                spent = time.perf_counter() - started
+                self.seconds[spec.name] = self.seconds.get(spec.name, 0.0) + spent
+        return [Analysed(p.file, p.sha256, (*outcomes[p.photo_id], *self._skips(p))) for p in pictures]
+
+    def _run(self, spec: StepSpec, pictures: Sequence[Picture], outcomes: dict[int, list[Outcome]]) -> None:
+        facts = self._needed(spec, pictures, outcomes)
+        ready = [p for p in pictures if facts[p.photo_id] is not None]
+        for picture in pictures:
+            if facts[picture.photo_id] is None:
+                outcomes[picture.photo_id].append(self._outcome(spec, NEEDS_FAILED, 0.0))
+        size = self._steps.opened[spec.name].batch_size if spec.name in self._steps.opened else len(ready)
+        for at in range(0, len(ready), max(1, size)):
+            if self._stop():
+                return
+            part = ready[at : at + size]
+            started = time.perf_counter()
+            results = self._call(spec, part, [facts[p.photo_id] or {} for p in part])
+            ms = (time.perf_counter() - started) * 1000 / len(part)
+            for picture, result in zip(part, results, strict=True):
+                outcomes[picture.photo_id].append(self._outcome(spec, result, ms))
+
+    def _call(self, spec: StepSpec, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """The step on a part of the batch; where that fails as a whole, on each picture alone."""
+        try:
+            if spec.task is None:
+                derive = spec.load()
+                return [derive(given[spec.needs[0]]) for given in facts]
+            return self._steps.opened[spec.name].run(pictures, facts)
+        except Exception as error:  # noqa: BLE001 - libraries raise anything; one picture must cost that picture only
+            if len(pictures) > 1:
+                return [self._call(spec, [p], [f])[0] for p, f in zip(pictures, facts, strict=True)]
+            text = " ".join(str(error).split())[:200]
+            return [Problem("step_failed", f"{type(error).__name__}: {text}")]
+
+    def _needed(
+        self, spec: StepSpec, pictures: Sequence[Picture], outcomes: Mapping[int, Sequence[Outcome]]
+    ) -> dict[int, dict[str, Any] | None]:
+        """For each photo the facts of the steps that `spec` needs, from this batch or the store; None if lacking."""
+        facts: dict[int, dict[str, Any] | None] = {p.photo_id: {} for p in pictures}
+        for need in spec.needs:
+            fresh = {i: o.facts for i in facts for o in outcomes[i] if o.step == need and o.status == "done"}
+            stored = self._stored(need, [i for i in facts if i not in fresh])
+            for photo_id, given in facts.items():
+                value = fresh.get(photo_id, stored.get(photo_id))
+                facts[photo_id] = None if value is None or given is None else {**given, need: value}
+        return facts
+
+    def _stored(self, step: str, photo_ids: Sequence[int]) -> Mapping[int, Any]:
+        if not photo_ids:
+            return {}
+        if step == "metadata":
+            return self._library.queries.metadata(photo_ids)
+        return self._library.vectors.vectors_of(image_table(self._steps.embedding_model or ""), photo_ids)
+
+    def _outcome(self, spec: StepSpec, result: Any, ms: float) -> Outcome:
+        opened = self._steps.opened.get(spec.name)
+        names = (self._steps.model_of(spec), opened.runtime if opened else None)
+        if isinstance(result, Problem):
+            return Outcome(spec.name, spec.version, "failed", None, *names, ms=ms, problem=result)
+        return Outcome(spec.name, spec.version, "done", result, *names, ms=ms)
+
+    def _skips(self, picture: Picture) -> list[Outcome]:
+        """Ledger rows for the steps that cannot run; only for a photo that is looked at for the first time."""
+        if not picture.is_new:
+            return []
+        versions = {spec.name: spec.version for spec in self._steps.specs}
+        return [
+            Outcome(name, versions[name], "skipped", problem=problem) for name, problem in self._steps.skipped.items()
+        ]

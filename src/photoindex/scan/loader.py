@@ -1,0 +1,119 @@
+"""The decode workers: a torch DataLoader that survives what a file can do to a decoder.
+
+A worker that crashes, or is ended because a file took too long, takes its whole DataLoader down. The batches
+that were not delivered are then done again: those that a worker may have held one file at a time, so that only
+the guilty file fails, the others with a new loader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from photoindex.records import Outcome, Picture, Problem
+from photoindex.scan.task import DECODE_VERSION, Task
+from photoindex.scan.worker import Batches, WorkerJob, start_worker
+
+_PREFETCH = 2
+_PRELOAD = ["photoindex.scan.worker", *(f"photoindex.steps.{name}" for name in ("metadata", "thumbnail", "hash"))]
+# A loader's tasks are copied into each of its workers, so a huge scan goes through several loaders.
+_TASKS_PER_LOADER = 20_000
+CONTEXT = "spawn" if sys.platform == "win32" else "forkserver"
+
+
+def warm_up() -> None:
+    """Start the fork server that the workers come from, while the caller loads its models.
+
+    Never plain fork: a process that has opened LanceDB or a GPU must not be forked.
+    """
+    if CONTEXT == "forkserver":
+        from multiprocessing import forkserver
+
+        multiprocessing.set_forkserver_preload(_PRELOAD)
+        threading.Thread(target=forkserver.ensure_running, daemon=True).start()
+
+
+def batches(
+    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool]
+) -> Iterator[list[Picture]]:
+    """The pictures of all tasks, in their order, a batch at a time; ends early once `stop` answers True."""
+    for first in range(0, len(tasks), _TASKS_PER_LOADER):
+        chunk = tasks[first : first + _TASKS_PER_LOADER]
+        done = 0
+        while done < len(chunk) and not stop():
+            for pictures in _load(chunk[done:], job, batch_size, workers, stop):
+                done += len(pictures)
+                yield pictures
+            if done < len(chunk) and not stop():
+                suspects = chunk[done : done + batch_size * workers * _PREFETCH]
+                for picture in _one_by_one(suspects, job, stop):
+                    done += 1
+                    yield [picture]
+
+
+def _load(
+    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool]
+) -> Iterator[list[Picture]]:
+    """Batches until the tasks are done, a worker dies or `stop` says so."""
+    import torch.utils.data
+
+    dataset = Batches(tasks, batch_size, job)
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=min(workers, len(dataset)),
+        prefetch_factor=_PREFETCH if batch_size > 1 else 1,
+        multiprocessing_context=CONTEXT,
+        worker_init_fn=start_worker,
+    )
+    delivered = iter(loader)
+    try:
+        while not stop():
+            try:
+                packed = next(delivered)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "worker" not in str(error):
+                    raise
+                return
+            yield packed.unpack()
+    finally:
+        if stop():
+            _end_workers()
+
+
+def _one_by_one(tasks: Sequence[Task], job: WorkerJob, stop: Callable[[], bool]) -> Iterator[Picture]:
+    """Each task alone with a worker, so that a death has a name."""
+    done = 0
+    while done < len(tasks) and not stop():
+        for pictures in _load(tasks[done:], job, 1, 1, stop):
+            done += 1
+            yield pictures[0]
+        if done < len(tasks) and not stop():
+            yield _killer(tasks[done], job)
+            done += 1
+
+
+def _killer(task: Task, job: WorkerJob) -> Picture:
+    problem = Problem(
+        "decoder_died",
+        f"The decoder crashed on this file, or took longer than {job.time_limit_s:.0f} seconds. "
+        "The file is probably damaged: copy it again from where it came from, then scan with --retry-failed.",
+    )
+    try:
+        with open(task.file.path, "rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return Picture(task.file, "", {}, problem=problem)
+    outcome = Outcome("decode", DECODE_VERSION, "failed", problem=problem)
+    return Picture(task.file, sha256, {}, (outcome,), problem=problem)
+
+
+def _end_workers() -> None:
+    """End this process's own workers at once; a loader that shuts down in order waits for the files in work."""
+    for process in multiprocessing.active_children():
+        process.kill()

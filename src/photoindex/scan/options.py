@@ -1,0 +1,62 @@
+"""What a scan is asked to do, and what it tells while it does it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+DEFAULT_BATCH = 16
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanProgress:
+    """A moment of a running scan. `total` is None while folders are still being walked.
+
+    `seconds`: time spent so far waiting for the decode workers ("decode"), in each step, and waiting for the
+    writer ("save"); the largest is the bottleneck.
+    """
+
+    stage: str
+    done: int = 0
+    total: int | None = None
+    failed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    note: str | None = None
+
+
+def _ignore(_: ScanProgress) -> None:
+    return None
+
+
+def default_workers() -> int:
+    """Decode workers for this machine: its cores, but no more than decoding can use beside the models."""
+    return max(1, min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """The choices of one scan. `steps` None means all; `profile` None the library's own, else the default one.
+
+    `stop` is asked often; once it answers True the scan saves what it has and ends. `time_limit_s` bounds the
+    decoding of one file, `max_pixels` its size.
+    """
+
+    steps: tuple[str, ...] | None = None
+    profile: str | None = None
+    workers: int | None = None
+    batch_size: int | None = None
+    limit: int | None = None
+    dry_run: bool = False
+    retry_failed: bool = False
+    rescan: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    accept_missing: bool = False
+    time_limit_s: float = 60.0
+    stop: Callable[[], bool] = _never
+    progress: Callable[[ScanProgress], None] = _ignore

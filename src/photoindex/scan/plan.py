@@ -1,0 +1,71 @@
+"""What a scan has to do: which files to read for which steps, and which photos need no reading at all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Sequence
+from dataclasses import dataclass
+
+from photoindex.records import Picture
+from photoindex.scan.options import ScanOptions
+from photoindex.scan.roots import Comparison
+from photoindex.scan.steps import Steps
+from photoindex.scan.task import DECODE_VERSION, Task
+from photoindex.store.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`tasks` go through the decode workers; `stored` are photos whose due steps build on saved facts alone."""
+
+    tasks: Sequence[Task]
+    stored: Sequence[Picture]
+    every_step: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.tasks) + len(self.stored)
+
+    def steps(self) -> set[str]:
+        """The names of the steps that something here is due for."""
+        if any(task.due is None for task in self.tasks):
+            return set(self.every_step)
+        return {n for task in self.tasks for n in task.due or ()} | {n for photo in self.stored for n in photo.due}
+
+    def without(self, skipped: Container[str]) -> Plan:
+        """The plan less the steps that turned out not to run, and less what was due for them only."""
+        tasks = [
+            Task(t.file, None if t.due is None else _less(t.due, skipped))
+            for t in self.tasks
+            if t.due is None or _less(t.due, skipped)
+        ]
+        stored = [Picture(p.file, p.sha256, {}, (), left) for p in self.stored if (left := _less(p.due, skipped))]
+        return Plan(tasks, stored, _less(self.every_step, skipped))
+
+
+def make_plan(
+    library: Library,
+    steps: Steps,
+    compared: Sequence[Comparison],
+    options: ScanOptions,
+    only: Collection[int] | None = None,
+) -> Plan:
+    """The files never read, then what the ledger says is due; `only` limits it to due photos of these ids."""
+    due = library.catalog.due(steps.wanted(), DECODE_VERSION)
+    if only is not None:
+        due = {photo_id: names for photo_id, names in due.items() if photo_id in only}
+    tasks = [Task(file) for c in compared for file in c.unread] if only is None else []
+    stored: list[Picture] = []
+    pixels = {spec.name for spec in steps.specs if spec.needs_pixels}
+    for root in (c.root for c in compared):
+        for photo_id, (file, sha256) in library.catalog.places(list(due), root).items():
+            names = frozenset(due.pop(photo_id))
+            if names & pixels:
+                tasks.append(Task(file, names))
+            else:
+                stored.append(Picture(file, sha256, {}, (), names))
+    left = options.limit if options.limit is not None else len(tasks) + len(stored)
+    every = frozenset(spec.name for spec in steps.runnable)
+    return Plan(tasks[:left], stored[: max(0, left - len(tasks))], every)
+
+
+def _less(names: frozenset[str], skipped: Container[str]) -> frozenset[str]:
+    return frozenset(name for name in names if name not in skipped)

@@ -1,0 +1,238 @@
+"""The scan, as the list of its stages."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+import photoindex
+from photoindex.models.registry import Registry
+from photoindex.models.words import read_categories
+from photoindex.records import Analysed, FoundFile, Picture, Problem, ScanReport
+from photoindex.scan.analyse import Analyser
+from photoindex.scan.documents import write_due_documents
+from photoindex.scan.options import DEFAULT_BATCH, ScanOptions, ScanProgress, default_workers
+from photoindex.scan.plan import Plan, make_plan
+from photoindex.scan.roots import Comparison, check_roots, compare
+from photoindex.scan.steps import Steps, resolve_steps
+from photoindex.scan.writer import Writer
+from photoindex.steps import choose_steps
+from photoindex.store.library import Library
+from photoindex.store.vectors import DOCUMENTS, image_table
+
+DEFAULT_PROFILE = "fast"
+PROFILE, EMBEDDING, CATEGORIES = "profile", "embedding_model", "categories"
+_STORED_AT_ONCE = 512
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has happened so far; becomes the report."""
+
+    steps: dict[str, Counter[str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    analysed: int = 0
+    failed: int = 0
+    total: int = 0
+
+    def add(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
+        self.analysed += len(batch) + len(unreadable)
+        self.failed += len(unreadable)
+        for item in batch:
+            self.failed += any(o.status == "failed" for o in item.outcomes)
+            for outcome in item.outcomes:
+                self.steps.setdefault(outcome.step, Counter())[outcome.status] += 1
+
+
+def scan(
+    library: Library, roots: Sequence[str], registry: Registry, models_dir: Path, options: ScanOptions
+) -> ScanReport:
+    """Bring `library` up to date with the pictures below `roots`.
+
+    Needs the library opened with `Library.writing`. Photos are only ever read. Raises the Root*, Unknown* and
+    Library* errors; what goes wrong with a single photo is in the ledger and counted in the report, and never
+    stops the scan.
+    """
+    started = time.monotonic()
+    specs = choose_steps(options.steps)
+    choose_steps(options.rescan)
+    folders = check_roots(roots)
+    profile_name = options.profile or library.catalog.settings().get(PROFILE, DEFAULT_PROFILE)
+    steps = resolve_steps(specs, registry, registry.for_profile(profile_name), models_dir)
+    compared = [compare(root, library.catalog.known_files(root), library.folder, options) for root in folders]
+    tally = _Tally(seconds={"walk": time.monotonic() - started})
+    if options.dry_run:
+        plan = make_plan(library, steps, compared, options)
+        tally.total = len(plan)
+        return _report(0, compared, tally, steps, started, options)
+    _found_categories(library)
+    run_id = library.catalog.start_run(photoindex.__version__, folders, profile_name)
+    library.catalog.set_setting(PROFILE, profile_name)
+    _sweep(library)
+    _record_files(library, compared, options)
+    try:
+        _analyse_due(library, steps, compared, run_id, tally, options)
+    finally:
+        steps.close()
+    _settle(library, steps, options)
+    report = _report(run_id, compared, tally, steps, started, options)
+    outcome = "interrupted" if report.interrupted else "finished"
+    library.catalog.end_run(run_id, outcome, report.found, report.analysed, report.failed)
+    return report
+
+
+def _found_categories(library: Library) -> None:
+    """A new library begins with the categories that come with photoindex; from then on they are the user's."""
+    if CATEGORIES not in library.catalog.settings():
+        library.catalog.set_categories(read_categories())
+        library.catalog.set_setting(CATEGORIES, "set")
+
+
+def _sweep(library: Library) -> None:
+    """Drop what a killed scan had written to the vectors but not yet to the catalog."""
+    known = np.array(library.catalog.photo_ids(), np.int64)
+    for table in library.vectors.tables():
+        library.vectors.sweep(table, known)
+
+
+def _record_files(library: Library, compared: Sequence[Comparison], options: ScanOptions) -> None:
+    """Everything that the walk alone tells: no file is read for it."""
+    for result in compared:
+        catalog = library.catalog
+        if result.placed:
+            catalog.place_files(result.placed, result.moved_from)
+        if result.residecared:
+            catalog.sidecars_changed(result.residecared)
+        if result.missing:
+            catalog.mark_missing(result.missing)
+        catalog.replace_walk_problems(result.root, result.problems)
+        for step in options.rescan:
+            catalog.make_due(result.root, step=step)
+        if options.retry_failed:
+            catalog.make_due(result.root, failed=True)
+
+
+def _analyse_due(
+    library: Library,
+    steps: Steps,
+    compared: Sequence[Comparison],
+    run_id: int,
+    tally: _Tally,
+    options: ScanOptions,
+) -> None:
+    """Work off what is due. A second round takes photos that the first one found under new names only."""
+    plan = make_plan(library, steps, compared, options)
+    tally.total = len(plan)
+    if plan and not options.stop():
+        options.progress(ScanProgress("load models", 0, tally.total))
+        from photoindex.scan.loader import warm_up
+
+        if plan.tasks:
+            warm_up()
+        steps.open(plan.steps())
+        linked = _work(library, steps, plan.without(steps.skipped), run_id, tally, options)
+        if linked and options.limit is None and not options.stop():
+            again = make_plan(library, steps, compared, options, only=linked).without(steps.skipped)
+            tally.total += len(again)
+            steps.open(again.steps())
+            _work(library, steps, again, run_id, tally, options)
+    write_due_documents(library)
+
+
+def _work(library: Library, steps: Steps, plan: Plan, run_id: int, tally: _Tally, options: ScanOptions) -> set[int]:
+    """Analyse and save what is planned. Returns the ids of known photos met in files never read before."""
+    analyser = Analyser(steps, library, options.stop)
+    writer = Writer(library, run_id)
+    linked: set[int] = set()
+    seen: set[int] = set()
+    try:
+        for pictures in _pictures(plan, steps, library, tally, options):
+            readable = [p for p in pictures if p.sha256]
+            unreadable = [(p.file, p.problem) for p in pictures if not p.sha256 and p.problem]
+            fresh, copies = _first_of_each(readable, seen)
+            linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
+            batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
+            writer.put(batch, unreadable)
+            tally.add(batch, unreadable)
+            tally.seconds |= analyser.seconds | {"save": writer.waited_s}
+            options.progress(ScanProgress("analyse", tally.analysed, tally.total, tally.failed, dict(tally.seconds)))
+            if options.stop():
+                break
+    finally:
+        writer.close()
+        tally.seconds["save"] = writer.waited_s
+    return linked
+
+
+def _first_of_each(pictures: Sequence[Picture], seen: set[int]) -> tuple[list[Picture], list[Picture]]:
+    """Pictures whose content was not met before in this scan, and the copies of those that were."""
+    fresh: list[Picture] = []
+    copies: list[Picture] = []
+    for picture in pictures:
+        (copies if picture.photo_id in seen else fresh).append(picture)
+        seen.add(picture.photo_id)
+    return fresh, copies
+
+
+def _pictures(
+    plan: Plan, steps: Steps, library: Library, tally: _Tally, options: ScanOptions
+) -> Iterator[list[Picture]]:
+    """Batches from the decode workers, then those that need no pixels; the time waited for them is counted."""
+    if plan.tasks:
+        from photoindex.scan.loader import batches
+        from photoindex.scan.worker import WorkerJob
+
+        known = np.array(library.catalog.photo_ids(), np.int64)
+        names = tuple(spec.name for spec in steps.runnable if spec.task is None and spec.needs_pixels)
+        job = WorkerJob(names, tuple(steps.derived_names()), steps.views, known, options.time_limit_s)
+        workers = options.workers or default_workers()
+        loaded = batches(plan.tasks, job, options.batch_size or DEFAULT_BATCH, workers, options.stop)
+        while True:
+            started = time.perf_counter()
+            pictures = next(loaded, None)
+            tally.seconds["decode"] = tally.seconds.get("decode", 0.0) + time.perf_counter() - started
+            if pictures is None:
+                break
+            yield pictures
+    stored = iter(plan.stored)
+    while part := list(islice(stored, _STORED_AT_ONCE)):
+        yield part
+
+
+def _settle(library: Library, steps: Steps, options: ScanOptions) -> None:
+    """Remember which vectors to search, and tidy the vector store."""
+    if steps.embedding_model and library.vectors.has(image_table(steps.embedding_model)):
+        library.catalog.set_setting(EMBEDDING, steps.embedding_model)
+    if not options.stop() and library.vectors.has(DOCUMENTS):
+        library.vectors.compact()
+
+
+def _report(
+    run_id: int,
+    compared: Sequence[Comparison],
+    tally: _Tally,
+    steps: Steps,
+    started: float,
+    options: ScanOptions,
+) -> ScanReport:
+    return ScanReport(
+        run_id=run_id,
+        found=sum(c.found for c in compared),
+        unchanged=sum(c.unchanged for c in compared),
+        moved=sum(len(c.moved_from) for c in compared),
+        missing=sum(len(c.missing) for c in compared),
+        due=tally.total,
+        analysed=tally.analysed,
+        failed=tally.failed + sum(len(c.problems) for c in compared),
+        interrupted=options.stop(),
+        wall_s=time.monotonic() - started,
+        steps={name: dict(counts) for name, counts in tally.steps.items()},
+        seconds=dict(tally.seconds),
+        skipped=dict(steps.skipped),
+    )

@@ -1,0 +1,89 @@
+"""The chosen steps of one scan: which can run, with which model, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from photoindex.errors import ModelMissing, PhotoindexError
+from photoindex.models.install import locate
+from photoindex.models.registry import Registry
+from photoindex.models.spec import InstalledModel, ModelSpec, Task
+from photoindex.records import Problem, View
+from photoindex.steps import ModelStep, StepSpec, open_model_step
+from photoindex.store.catalog import Wanted
+
+
+@dataclass(slots=True)
+class Steps:
+    """`installed`: the model of each model step; `opened`: those that a due photo needed loaded."""
+
+    specs: Sequence[StepSpec]
+    embedding_model: str | None = None
+    installed: dict[str, InstalledModel] = field(default_factory=dict)
+    opened: dict[str, ModelStep] = field(default_factory=dict)
+    skipped: dict[str, Problem] = field(default_factory=dict)
+
+    @property
+    def runnable(self) -> list[StepSpec]:
+        return [spec for spec in self.specs if spec.name not in self.skipped]
+
+    @property
+    def views(self) -> dict[str, tuple[View, ...]]:
+        return {name: step.views for name, step in self.opened.items() if step.views}
+
+    def derived_names(self) -> list[str]:
+        return [spec.name for spec in self.runnable if not spec.needs_pixels]
+
+    def model_of(self, spec: StepSpec) -> str | None:
+        return self.installed[spec.name].spec.name if spec.name in self.installed else None
+
+    def wanted(self) -> list[Wanted]:
+        """What the ledger must show for a photo to be up to date."""
+        return [Wanted(spec.name, spec.version, self.model_of(spec)) for spec in self.runnable]
+
+    def open(self, names: Collection[str]) -> None:
+        """Load the models of these steps. One that cannot be used is skipped from here on, with its reason."""
+        for spec in self.runnable:
+            if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
+                try:
+                    self.opened[spec.name] = open_model_step(spec, self.installed[spec.name])
+                except PhotoindexError as error:
+                    self.skipped[spec.name] = Problem("model_unusable", str(error))
+                except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on
+                    text = f"{self.installed[spec.name].spec.name} cannot be loaded: {type(error).__name__}: {error}"
+                    self.skipped[spec.name] = Problem("model_unusable", text)
+        self._skip_dependents()
+
+    def close(self) -> None:
+        for step in self.opened.values():
+            step.close()
+
+    def _skip_dependents(self) -> None:
+        """A step whose need is skipped cannot run on new photos either."""
+        for spec in self.specs:
+            for need in spec.needs:
+                if need in self.skipped:
+                    self.skipped.setdefault(spec.name, self.skipped[need])
+
+
+def resolve_steps(
+    specs: Sequence[StepSpec], registry: Registry, profile: Mapping[Task, ModelSpec], models_dir: Path
+) -> Steps:
+    """Find each step's model without loading any. A step without weights is skipped with the command that helps."""
+    steps = Steps(specs, profile["embedding"].name if "embedding" in profile else None)
+    for spec in specs:
+        if spec.task is None:
+            continue
+        if spec.task not in profile:
+            steps.skipped[spec.name] = Problem("no_model", f"The profile names no model for {spec.task}.")
+            continue
+        try:
+            steps.installed[spec.name] = locate(registry, profile[spec.task], models_dir)
+        except ModelMissing as error:
+            steps.skipped[spec.name] = Problem("weights_missing", str(error))
+        except PhotoindexError as error:
+            steps.skipped[spec.name] = Problem("model_unusable", str(error))
+    steps._skip_dependents()
+    return steps

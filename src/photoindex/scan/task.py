@@ -1,0 +1,18 @@
+"""One file to work on, as the plan says it to a decode worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from photoindex.records import FoundFile
+
+# Raised when decoding improves, so that pictures which failed are tried again.
+DECODE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`due`: the steps to run; None for a file never read: all of them, unless its content is known."""
+
+    file: FoundFile
+    due: frozenset[str] | None = None

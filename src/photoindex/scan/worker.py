@@ -1,0 +1,185 @@
+"""What a decode worker does with one file: read, hash, decode once, run the picture steps, prepare the views.
+
+This module is loaded once by the fork server and inherited by every worker, so it imports its libraries at the top.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.utils.data
+
+from photoindex.media.source import Need, SourcePicture, open_source
+from photoindex.media.unreadable import Unreadable
+from photoindex.media.views import prepare_view, short_side_for
+from photoindex.records import Outcome, Picture, Problem, Uint8Image, View, photo_id_of
+from photoindex.scan.task import DECODE_VERSION, Task
+from photoindex.steps import STEPS, StepSpec
+
+# What the hash and the thumbnail are taken from: PDQ needs a draft of at least 1024 (see steps/hash.py).
+_PICTURE_STEP_SIDE = 1024
+_READ_ERRORS = {"permission", "io_error", "vanished", "changed_while_reading", "not_a_file"}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerJob:
+    """What every worker is told once: the steps that run, by kind, and what is known already.
+
+    `views` by model step; `known`: ids of the catalog's photos, sorted int64.
+    """
+
+    picture_steps: tuple[str, ...]
+    derived_steps: tuple[str, ...]
+    views: dict[str, tuple[View, ...]]
+    known: npt.NDArray[np.int64]
+    time_limit_s: float
+
+
+class Batches(torch.utils.data.Dataset["PackedBatch"]):
+    """The batches of a scan, as a map-style dataset: item i is the work on the i-th slice of tasks."""
+
+    def __init__(self, tasks: Sequence[Task], batch_size: int, job: WorkerJob) -> None:
+        self._slices = [tuple(tasks[at : at + batch_size]) for at in range(0, len(tasks), batch_size)]
+        self._job = job
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(self, index: int) -> PackedBatch:
+        return pack([prepare(task, self._job) for task in self._slices[index]])
+
+
+def start_worker(_: int) -> None:
+    """Ctrl-C belongs to the main process, which ends the workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stderr.flush()
+
+
+def prepare(task: Task, job: WorkerJob) -> Picture:
+    """The whole work on one file. Never raises for what a file can cause; a decoder that hangs ends the process."""
+    with open("/dev/null" if sys.platform != "win32" else "NUL", "w") as nowhere:
+        faulthandler.dump_traceback_later(job.time_limit_s, exit=True, file=nowhere)
+        try:
+            return _prepare(task, job)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _prepare(task: Task, job: WorkerJob) -> Picture:
+    wanted = task.due if task.due is not None else frozenset((*job.picture_steps, *job.derived_steps, *job.views))
+    try:
+        source = open_source(task.file, Need(_short_side(wanted, job)))
+    except Unreadable as failure:
+        return _unreadable(task, failure.sha256 or "", failure.problem)
+    except Exception as error:  # noqa: BLE001 - decoders raise anything, and one bad file must cost that file only
+        return _unreadable(task, "", _crash("opening the file", error))
+    if task.due is None and _is_known(source.sha256, job.known):
+        return Picture(task.file, source.sha256, {})
+    return _analyse(task, source, wanted, job)
+
+
+def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: WorkerJob) -> Picture:
+    outcomes: list[Outcome] = []
+    if "metadata" in wanted:
+        outcomes.append(run_picture_step(STEPS["metadata"], source))
+    views = [view for step, views in job.views.items() if step in wanted for view in views]
+    pixel_steps = [name for name in job.picture_steps if name in wanted and name != "metadata"]
+    if not views and not pixel_steps:
+        return Picture(task.file, source.sha256, {}, tuple(outcomes), wanted, is_new=task.due is None)
+    try:
+        _ = source.image
+    except Unreadable as failure:
+        outcomes.append(_decode_failure(failure.problem))
+        return Picture(task.file, source.sha256, {}, tuple(outcomes), problem=failure.problem)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = _crash("decoding the picture", error)
+        return Picture(task.file, source.sha256, {}, (*outcomes, _decode_failure(problem)), problem=problem)
+    outcomes += [run_picture_step(STEPS[name], source) for name in pixel_steps]
+    prepared = {view.name: prepare_view(source.image, view) for view in views}
+    return Picture(task.file, source.sha256, prepared, tuple(outcomes), wanted, is_new=task.due is None)
+
+
+def run_picture_step(spec: StepSpec, source: SourcePicture) -> Outcome:
+    started = time.perf_counter()
+    read: Callable[[SourcePicture], Any] = spec.load()
+    try:
+        facts = read(source)
+        problem = None
+    except Unreadable as failure:
+        facts, problem = None, failure.problem
+    except Exception as error:  # noqa: BLE001 - as above
+        facts, problem = None, _crash(f"the step {spec.name}", error)
+    ms = (time.perf_counter() - started) * 1000
+    return Outcome(spec.name, spec.version, "failed" if problem else "done", facts, ms=ms, problem=problem)
+
+
+def _unreadable(task: Task, sha256: str, problem: Problem) -> Picture:
+    """A file without a sound header. Unless its bytes could be had it has no identity, and is tried at each scan."""
+    if problem.code in _READ_ERRORS or not sha256:
+        return Picture(task.file, "", {}, problem=problem)
+    return Picture(task.file, sha256, {}, (_decode_failure(problem),), problem=problem)
+
+
+def _decode_failure(problem: Problem) -> Outcome:
+    return Outcome("decode", DECODE_VERSION, "failed", problem=problem)
+
+
+def _crash(doing: str, error: Exception) -> Problem:
+    text = " ".join(str(error).split())[:200]
+    return Problem("crashed", f"While {doing}: {type(error).__name__}: {text}")
+
+
+def _short_side(wanted: frozenset[str], job: WorkerJob) -> int | None:
+    sides = [short_side_for(view) for step, views in job.views.items() if step in wanted for view in views]
+    if wanted & {"thumbnail", "hash"}:
+        sides.append(_PICTURE_STEP_SIDE)
+    return max(sides, default=None)
+
+
+def _is_known(sha256: str, known: npt.NDArray[np.int64]) -> bool:
+    photo_id = photo_id_of(sha256)
+    at = int(np.searchsorted(known, photo_id))
+    return at < len(known) and int(known[at]) == photo_id
+
+
+@dataclass(slots=True)
+class PackedBatch:
+    """Pictures with all their views in one shared-memory tensor: one file descriptor and no copy through a pipe.
+
+    `places[i]` says for each view of picture i where it lies: name, offset in bytes, shape.
+    """
+
+    pictures: list[Picture]
+    pixels: torch.Tensor
+    places: list[list[tuple[str, int, tuple[int, ...]]]]
+
+    def unpack(self) -> list[Picture]:
+        buffer = self.pixels.numpy()
+        return [replace(p, views=_views(buffer, places)) for p, places in zip(self.pictures, self.places, strict=True)]
+
+
+def pack(pictures: Sequence[Picture]) -> PackedBatch:
+    arrays = [view for p in pictures for view in p.views.values()]
+    pixels = torch.empty(sum(a.size for a in arrays), dtype=torch.uint8)
+    buffer, offset = pixels.numpy(), 0
+    places: list[list[tuple[str, int, tuple[int, ...]]]] = []
+    for picture in pictures:
+        places.append([])
+        for name, array in picture.views.items():
+            buffer[offset : offset + array.size] = array.ravel()
+            places[-1].append((name, offset, array.shape))
+            offset += array.size
+    return PackedBatch([replace(p, views={}) for p in pictures], pixels, places)
+
+
+def _views(buffer: npt.NDArray[np.uint8], places: Sequence[tuple[str, int, tuple[int, ...]]]) -> dict[str, Uint8Image]:
+    return {name: buffer[at : at + int(np.prod(shape))].reshape(shape) for name, at, shape in places}

@@ -1,0 +1,66 @@
+"""The one writer: a thread that saves batch after batch while the next one is analysed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+from photoindex.records import Analysed, FoundFile, Problem
+from photoindex.scan.documents import write_due_documents
+from photoindex.store.library import Library
+
+# The full-text index takes larger commits than the catalog: each leaves a fragment that queries must visit.
+_PHOTOS_PER_DOCUMENT_COMMIT = 1_000
+_Batch = tuple[Sequence[Analysed], Sequence[tuple[FoundFile, Problem]]]
+
+
+class Writer:
+    """Saves what it is given, in order. At most one batch waits, so a killed scan repeats little.
+
+    An error of the store is raised at the next call: a store that cannot write stops the scan.
+    """
+
+    def __init__(self, library: Library, run_id: int) -> None:
+        self._library = library
+        self._run_id = run_id
+        self._queue: queue.Queue[_Batch | None] = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._since_documents = 0
+        self.waited_s = 0.0
+        self._thread = threading.Thread(target=self._work, name="writer")
+        self._thread.start()
+
+    def put(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
+        started = time.perf_counter()
+        self._queue.put((batch, unreadable))
+        self.waited_s += time.perf_counter() - started
+        self._check()
+
+    def close(self) -> None:
+        """Wait until everything is saved. Raises what the store raised."""
+        started = time.perf_counter()
+        self._queue.put(None)
+        self._thread.join()
+        self.waited_s += time.perf_counter() - started
+        self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._save(*batch)
+                except BaseException as error:  # noqa: BLE001 - carried to the main thread by `_check`
+                    self._error = error
+
+    def _save(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
+        self._library.save(batch, unreadable, self._run_id)
+        self._since_documents += len(batch)
+        if self._since_documents >= _PHOTOS_PER_DOCUMENT_COMMIT:
+            self._since_documents = 0
+            write_due_documents(self._library)
