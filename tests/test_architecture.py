@@ -20,7 +20,6 @@ LAYERS = [
     "__main__ __init__",
 ]
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names.split()}
-# Records of the model registry are plain data that steps and runtimes speak of; nothing else is shared sideways.
 HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "paddleocr", "rapidocr", "insightface"} | {
     "onnxruntime",
     "openvino",

@@ -1,0 +1,5 @@
+"""The command line: parse, open the library, call one function, render. `main` maps errors to exit codes."""
+
+from photoindex.cli.app import main
+
+__all__ = ["main"]

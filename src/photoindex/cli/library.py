@@ -1,0 +1,54 @@
+"""`photoindex status`, `show` and `failures`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photoindex.cli.options import FormatOption, LibraryOption, NullOption, ObjectFormatOption, open_library
+from photoindex.render.output import Format, ObjectFormat
+from photoindex.render.text import note
+
+
+def register(app: typer.Typer) -> None:
+    for command in (status, show, failures):
+        app.command(command.__name__)(command)
+
+
+def status(library: LibraryOption = None, output: ObjectFormatOption = ObjectFormat.table) -> None:
+    """Show what the library holds: files, photos and their states, each step's progress, sizes on disk."""
+    from photoindex.render.library import print_status
+
+    opened, settings = open_library(library)
+    print_status(opened.queries.status(), settings.library, opened.sizes(), output)
+
+
+def show(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A path, or the start of a SHA-256.")],
+    library: LibraryOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
+) -> None:
+    """Show everything known of one photo."""
+    from photoindex.errors import PhotoNotFound
+    from photoindex.render.library import print_details
+
+    opened, _ = open_library(library)
+    try:
+        photo_id, sha256 = opened.queries.find(os.path.abspath(Path(photo).expanduser()))
+    except PhotoNotFound:
+        photo_id, sha256 = opened.queries.find(photo)
+    print_details(opened.queries.details(photo_id), opened.thumbnail_path(sha256), output)
+
+
+def failures(library: LibraryOption = None, output: FormatOption = Format.table, null: NullOption = False) -> None:
+    """List what could not be read or analysed, why, and what to do about it."""
+    from photoindex.render.results import print_failures
+
+    opened, _ = open_library(library)
+    found = opened.queries.failures()
+    print_failures(found, output, null)
+    if not found:
+        note("No failures.")

@@ -1,0 +1,113 @@
+"""`photoindex scan`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photoindex.cli.options import LibraryOption, ObjectFormatOption, registry_of
+from photoindex.config import read_settings
+from photoindex.errors import UsageError
+from photoindex.render.output import ObjectFormat
+from photoindex.render.text import note
+
+if TYPE_CHECKING:
+    from photoindex.records import ScanReport
+    from photoindex.scan.options import ScanOptions
+
+
+def register(app: typer.Typer) -> None:
+    app.command("scan")(scan)
+
+
+def scan(
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders with photos.")],
+    library: LibraryOption = None,
+    steps: Annotated[str | None, typer.Option(help="Only these steps, separated by commas.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Which models: fast, quality or permissive.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 16]")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+    rescan: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Do this step again.")] = None,
+    include: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files like this.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="No files or folders like this.")] = None,
+    accept_missing: Annotated[
+        bool, typer.Option("--accept-missing", help="Believe a folder that has become empty.")
+    ] = False,
+    output: ObjectFormatOption = ObjectFormat.table,
+) -> None:
+    """Bring the library up to date with the photos in some folders. Photos are only read, never changed."""
+    from photoindex.scan.options import ScanOptions
+
+    options = ScanOptions(
+        steps=tuple(name.strip() for name in steps.split(",")) if steps else None,
+        profile=profile,
+        workers=workers,
+        batch_size=batch_size,
+        limit=limit,
+        dry_run=dry_run,
+        retry_failed=retry_failed,
+        rescan=tuple(rescan or ()),
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        accept_missing=accept_missing,
+    )
+    report = run_scan(folders, library, options, output)
+    raise typer.Exit(130 if report.interrupted else 1 if report.failed else 0)
+
+
+def run_scan(folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat) -> ScanReport:
+    """Scan with progress on stderr and the report on stdout."""
+    from dataclasses import replace
+
+    from photoindex.render.scanning import print_report, progress_view
+    from photoindex.scan import scan as run
+    from photoindex.scan.roots import check_roots
+    from photoindex.store.library import Library
+
+    settings = read_settings(library)
+    check_roots(folders)  # before a library is made for a folder that is not there
+    registry = registry_of(settings)
+    if options.profile is not None:
+        registry.for_profile(options.profile)
+    _check_home(settings.library, folders)
+    with stop_signals() as stopped, progress_view() as view, Library.writing(settings.library) as opened:
+        told = replace(options, stop=stopped.is_set, progress=view.show)
+        report = run(opened, folders, registry, settings.models_dir, told)
+    print_report(report, output)
+    return report
+
+
+def _check_home(home: object, folders: list[str]) -> None:
+    from pathlib import Path
+
+    for folder in folders:
+        if Path(str(home)) == Path(folder).expanduser().absolute():
+            raise UsageError(f"{folder} is the library itself. Choose another place with --library.")
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """While inside, the first Ctrl-C (or SIGTERM) asks the scan to end in order; the second ends it at once."""
+    stopped = threading.Event()
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _: object) -> None:
+        stopped.set()
+        signal.signal(number, before[number] or signal.SIG_DFL)
+        note("Stopping; what is done is being saved. Once more to stop at once.")
+
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

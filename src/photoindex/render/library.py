@@ -1,0 +1,101 @@
+"""What status and show print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from photoindex.records import LibraryStatus, Metadata, PhotoDetails
+from photoindex.render.output import ObjectFormat, plain, print_json, print_table
+from photoindex.render.text import short_path, size, visible
+
+
+def status_object(status: LibraryStatus, folder: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+    return {"library": str(folder), **plain(status), "bytes": dict(sizes)}
+
+
+def print_status(status: LibraryStatus, folder: Path, sizes: Mapping[str, int], output: ObjectFormat) -> None:
+    if output is ObjectFormat.json:
+        print_json(status_object(status, folder, sizes))
+        return
+    last = f"{status.last_scan:%Y-%m-%d %H:%M} UTC" if status.last_scan else "never"
+    facts = [
+        ("library", short_path(str(folder))),
+        ("folders", ", ".join(short_path(root) for root in status.roots) or "none"),
+        ("last scan", last),
+        ("files", f"{status.files:,}  ({status.missing:,} missing, {status.unreadable:,} unreadable)"),
+        ("photos", f"{status.photos:,}  ({_counts(status.states)})"),
+        ("on disk", ", ".join(f"{name} {size(count)}" for name, count in sizes.items())),
+    ]
+    print_table(["", ""], facts)
+    steps = [
+        [name, *(f"{counts.get(state, 0):,}" for state in ("done", "failed", "skipped")), status.models.get(name, "")]
+        for name, counts in status.steps.items()
+    ]
+    print_table(["step", "done", "failed", "skipped", "model"], steps, right=("done", "failed", "skipped"))
+
+
+def _counts(states: Mapping[str, int]) -> str:
+    order = ("completed", "partial", "failed", "pending")
+    return ", ".join(f"{states[name]:,} {name}" for name in order if states.get(name)) or "none yet"
+
+
+def details_object(details: PhotoDetails, thumbnail: Path) -> dict[str, Any]:
+    found = plain(details)
+    found["photo"] = found.pop("sha256")
+    found["files"] = [{"path": path, "missing": missing} for path, missing in details.files]
+    found["thumbnail"] = str(thumbnail) if thumbnail.is_file() else None
+    return {"photo": found.pop("photo"), **found}
+
+
+def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) -> None:
+    if output is ObjectFormat.json:
+        print_json(details_object(details, thumbnail))
+        return
+    facts: list[tuple[str, str]] = [("photo", details.sha256), ("state", details.state), ("size", size(details.bytes))]
+    facts += [("file", short_path(path) + ("  (missing)" if gone else "")) for path, gone in details.files]
+    facts += [("thumbnail", short_path(str(thumbnail)))] if thumbnail.is_file() else []
+    facts += _metadata_facts(details.metadata) if details.metadata else []
+    if details.place:
+        parts = (details.place.city, details.place.metropolis, details.place.region, details.place.country)
+        facts.append(("place", ", ".join(part for part in parts if part)))
+    if details.hashes:
+        facts.append(("pdq", f"{details.hashes.pdq.hex()}  quality {details.hashes.quality}"))
+        facts.append(("pdq, own size", f"{details.hashes.pdq_own.hex()}  quality {details.hashes.quality_own}"))
+    facts += [("tags", ", ".join(f"{tag.name} {tag.score:.2f}" for tag in details.tags))] if details.tags else []
+    facts += [("text", f"{line.text}  ({line.confidence:.2f})") for line in details.ocr]
+    facts += [("face", _box(face.box) + f"  score {face.score:.2f}") for face in details.faces]
+    facts += [(f"step {row.step}", _ledger_text(row)) for row in details.ledger]
+    print_table(["", ""], [(name, visible(value)) for name, value in facts])
+
+
+def _metadata_facts(metadata: Metadata) -> list[tuple[str, str]]:
+    shown = {k: v for k, v in asdict(metadata).items() if v not in (None, (), "")}
+    shown.pop("dates", None)
+    facts = [(name.replace("_", " "), _value(value)) for name, value in shown.items()]
+    dates = [("date candidate", f"{d.taken_at} from {d.source}{_offset(d.offset_minutes)}") for d in metadata.dates]
+    return facts + dates
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _offset(minutes: int | None) -> str:
+    if minutes is None:
+        return ""
+    sign = "-" if minutes < 0 else "+"
+    return f" (UTC{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d})"
+
+
+def _box(box: tuple[float, float, float, float]) -> str:
+    left, top, right, bottom = (f"{side:.0%}" for side in box)
+    return f"{left} to {right} across, {top} to {bottom} down"
+
+
+def _ledger_text(row: Any) -> str:
+    model = f" with {row.model} on {row.runtime}" if row.model and row.runtime else ""
+    problem = f": {row.problem.message}" if row.problem else ""
+    return f"{row.status}{model}, {row.ms:.0f} ms{problem}"

@@ -1,0 +1,110 @@
+"""The formats of results: a table for people; json, ndjson, csv and paths for programs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from photoindex.render.text import console, visible
+
+Row = Mapping[str, Any]
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    ndjson = "ndjson"
+    csv = "csv"
+    paths = "paths"
+
+
+class ObjectFormat(StrEnum):
+    table = "table"
+    json = "json"
+
+
+def plain(value: Any) -> Any:
+    """A record as JSON values: times in ISO 8601, records as objects, tuples as arrays."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(plain(value), indent=2))
+
+
+def print_results(
+    rows: Sequence[Row], output: Format, null: bool, columns: Sequence[str], table: Callable[[], None]
+) -> None:
+    """Rows in the chosen format. `columns` are those of csv; `null` ends paths with a NUL byte, as xargs -0 reads."""
+    match Format.paths if null else output:
+        case Format.table:
+            table()
+        case Format.json:
+            print_json(rows)
+        case Format.ndjson:
+            for row in rows:
+                print(json.dumps(plain(row)))
+        case Format.csv:
+            print_csv(rows, columns)
+        case Format.paths:
+            print_paths((row["path"] for row in rows), null)
+
+
+def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(plain(row.get(column))) for column in columns])
+
+
+def _cell(value: Any) -> Any:
+    """csv cannot hold bytes that are not UTF-8, nor nested values: those are escaped and written as JSON."""
+    if isinstance(value, str):
+        return value if value.isprintable() else value.encode("utf-8", "backslashreplace").decode()
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def print_paths(paths: Iterable[str], null: bool) -> None:
+    """Paths byte for byte; only a terminal gets them escaped."""
+    if sys.stdout.isatty() and not null:
+        for path in paths:
+            print(visible(path))
+        return
+    sys.stdout.flush()
+    for path in paths:
+        sys.stdout.buffer.write(os.fsencode(path) + (b"\0" if null else b"\n"))
+    sys.stdout.buffer.flush()
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """A table on stdout. `right` names the columns of numbers. Cells are shown as they are, never as markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    target = console()
+    headed = any(headers)
+    lines = box.SIMPLE_HEAD if target.is_terminal and headed else None
+    table = Table(box=lines, pad_edge=False, header_style="bold", show_header=headed)
+    for header in headers:
+        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    target.print(table)

@@ -1,0 +1,158 @@
+"""A scan as a person follows it: progress on stderr while it runs, a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol
+
+from photoindex.records import ScanReport
+from photoindex.render.output import ObjectFormat, plain, print_json, print_table
+from photoindex.render.text import console, visible
+from photoindex.scan.options import ScanProgress
+
+_LINE_EVERY_S = 10.0
+_STAGES = {"decode": "decoding", "save": "saving", "walk": "walking"}
+
+
+class ProgressView(Protocol):
+    def show(self, progress: ScanProgress) -> None: ...
+    def __enter__(self) -> ProgressView: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def progress_view() -> ProgressView:
+    """A live bar where stderr is a terminal, a plain line now and then where it is not."""
+    return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+class _Bar:
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[extra]}"),
+        )
+        self._progress = Progress(*columns, console=console(error=True), transient=True)
+        self._task = self._progress.add_task("walk", total=None, rate="", extra="")
+        self._started: float | None = None
+
+    def show(self, progress: ScanProgress) -> None:
+        rate = ""
+        if progress.stage == "analyse":
+            self._started = self._started or time.monotonic()
+            spent = time.monotonic() - self._started
+            rate = f"{progress.done / spent:.1f}/s" if spent > 1 else ""
+        self._progress.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total,
+            rate=rate,
+            extra=_extra(progress),
+        )
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self._started = self._last
+
+    def show(self, progress: ScanProgress) -> None:
+        now = time.monotonic()
+        if now - self._last < _LINE_EVERY_S and progress.done != progress.total:
+            return
+        self._last = now
+        total = f" of {progress.total}" if progress.total is not None else ""
+        extra = _extra(progress)
+        rate = f", {progress.done / (now - self._started):.1f}/s" if progress.stage == "analyse" else ""
+        line = f"{progress.stage}: {progress.done}{total}{rate}{', ' + extra if extra else ''}"
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _extra(progress: ScanProgress) -> str:
+    parts = [f"{progress.failed} with problems"] if progress.failed else []
+    slowest = bottleneck(progress.seconds)
+    return ", ".join([*parts, f"busiest: {slowest}"] if slowest else parts)
+
+
+def bottleneck(seconds: dict[str, float]) -> str | None:
+    """The stage that the scan spent most time in, or waiting for; None while there is nothing to compare."""
+    spent = {name: value for name, value in seconds.items() if name != "walk"}
+    if not spent or sum(spent.values()) < 1:
+        return None
+    name = max(spent, key=lambda n: spent[n])
+    return f"{_STAGES.get(name, name)} {spent[name] / sum(spent.values()):.0%}"
+
+
+def print_report(report: ScanReport, output: ObjectFormat) -> None:
+    """The end of a scan: counts, what each step did, why a step did not run and what to do."""
+    if output is ObjectFormat.json:
+        print_json({**plain(report), "skipped": {name: plain(p) for name, p in report.skipped.items()}})
+        return
+    if report.run_id == 0:
+        _print_dry_run(report)
+        return
+    rate = f"  ({report.analysed / report.wall_s:.1f}/s)" if report.analysed and report.wall_s else ""
+    facts = [
+        ("found", f"{report.found:,}"),
+        ("unchanged", f"{report.unchanged:,}"),
+        *([("moved", f"{report.moved:,}")] if report.moved else []),
+        *([("missing", f"{report.missing:,}")] if report.missing else []),
+        ("analysed", f"{report.analysed:,} in {report.wall_s:.1f} s{rate}"),
+        ("problems", f"{report.failed:,}" + ("  see `photoindex failures`" if report.failed else "")),
+    ]
+    slowest = bottleneck(dict(report.seconds))
+    print_table(["", ""], [*facts, *([("busiest", slowest)] if slowest else [])])
+    _print_steps(report)
+    _print_notes(report)
+
+
+def _print_dry_run(report: ScanReport) -> None:
+    facts = [
+        ("found", report.found),
+        ("unchanged", report.unchanged),
+        ("moved", report.moved),
+        ("missing", report.missing),
+        ("to analyse", report.due),
+    ]
+    print_table(["", ""], [(name, f"{count:,}") for name, count in facts])
+    console(error=True).print("A dry run: nothing was read or saved.")
+
+
+def _print_steps(report: ScanReport) -> None:
+    rows: list[Any] = [
+        [name, *(f"{counts.get(state, 0):,}" for state in ("done", "failed", "skipped"))]
+        for name, counts in report.steps.items()
+    ]
+    if rows:
+        print_table(["step", "done", "failed", "skipped"], rows, right=("done", "failed", "skipped"))
+
+
+def _print_notes(report: ScanReport) -> None:
+    target = console(error=True)
+    for name, problem in report.skipped.items():
+        target.print(f"{name} did not run: {visible(problem.message)}", markup=False)
+    if report.interrupted:
+        target.print("Stopped as asked. What was analysed is saved; run the same command to go on.")
