@@ -91,7 +91,7 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
     outcomes: list[Outcome] = []
     if "metadata" in wanted:
         outcomes.append(run_picture_step(STEPS["metadata"], source))
-    views = [view for step, views in job.views.items() if step in wanted for view in views]
+    views = {view.name: view for step, mine in job.views.items() if step in wanted for view in mine}
     pixel_steps = [name for name in job.picture_steps if name in wanted and name != "metadata"]
     if not views and not pixel_steps:
         return Picture(task.file, source.sha256, {}, tuple(outcomes), wanted, is_new=task.due is None)
@@ -104,7 +104,7 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
         problem = _crash("decoding the picture", error)
         return Picture(task.file, source.sha256, {}, (*outcomes, _decode_failure(problem)), problem=problem)
     outcomes += [run_picture_step(STEPS[name], source) for name in pixel_steps]
-    prepared = {view.name: prepare_view(source.image, view) for view in views}
+    prepared = {name: prepare_view(source.image, view) for name, view in views.items()}
     return Picture(task.file, source.sha256, prepared, tuple(outcomes), wanted, is_new=task.due is None)
 
 
