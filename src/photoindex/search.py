@@ -10,7 +10,7 @@ from typing import Literal
 
 from photoindex.errors import NoVectors, PhotoindexError
 from photoindex.models.install import locate
-from photoindex.models.registry import Registry
+from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.pure.fold import matched_words, tokens
 from photoindex.pure.fusion import reciprocal_rank_fusion
 from photoindex.records import DocumentParts, Filters, Hit, Reason
@@ -91,9 +91,11 @@ def by_meaning(
     """Photos whose image vector is nearest to the query's text vector. Raises NoVectors with the reason."""
     from photoindex.steps.text_encoder import TextEncoder
 
-    model = library.catalog.settings().get("embedding_model")
+    settings = library.catalog.settings()
+    model = settings.get("embedding_model")
     if model is None or not library.vectors.has(image_table(model)):
-        raise NoVectors("no embedding model was installed when it was scanned. `photoindex models list` shows them.")
+        wanted = registry.for_profile(settings.get("profile", DEFAULT_PROFILE))["embedding"].name
+        raise NoVectors(f"run `photoindex models pull {wanted}`, then scan again.")
     try:
         encoder = TextEncoder(locate(registry, registry.model(model), models_dir))
         vector = encoder.encode([query])[0]

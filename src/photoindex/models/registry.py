@@ -15,6 +15,7 @@ from photoindex.errors import RegistryInvalid, UnknownModel, UnknownProfile
 from photoindex.models.spec import ModelFile, ModelSpec, Task
 
 ZERO_SHOT = "zero-shot"
+DEFAULT_PROFILE = "fast"
 TASKS: tuple[str, ...] = get_args(Task)
 RUNTIMES = ("torch", "onnxruntime", "openvino", "paddle")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

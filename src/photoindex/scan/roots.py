@@ -59,7 +59,7 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
                 return result
     result.found = len(seen)
     present = [path for path, k in known.items() if not k.missing]
-    if not seen and present and not options.accept_missing:
+    if not seen and present and not options.accept_missing and not any(map(_exists, present)):
         raise RootEmpty(root, len(present))
     moved_from = set(result.moved_from)
     result.missing = [p for p in present if p not in seen and p not in moved_from and not _exists(p)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import photoindex
-from photoindex.models.registry import Registry
+from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.words import read_categories
 from photoindex.records import Analysed, FoundFile, Picture, Problem, ScanReport
 from photoindex.scan.analyse import Analyser
@@ -26,7 +26,6 @@ from photoindex.steps import choose_steps
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS, image_table
 
-DEFAULT_PROFILE = "fast"
 PROFILE, EMBEDDING, CATEGORIES = "profile", "embedding_model", "categories"
 _STORED_AT_ONCE = 512
 

@@ -45,12 +45,12 @@ class Library:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / "writer.lock", timeout=0)
             lock.acquire()
+            _write_holder(folder)
         except Timeout:
             raise LibraryBusy(folder, *_read_holder(folder)) from None
         except OSError as error:
             raise LibraryNotWritable(folder, error.strerror or str(error)) from error
         try:
-            _write_holder(folder)
             library = cls(folder, writable=True)
             library.catalog.file.create()
             yield library
