@@ -1,0 +1,117 @@
+"""Times the search for near pairs of hashes: `python scripts/bench_dupes.py [--million]`.
+
+Each case runs in a process of its own, so that its peak memory is its own. Hashes are random with planted copies;
+what was found is checked against brute force on a sample, which also gives the time brute force would take.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from photoindex.pure.grouping import near_groups
+from photoindex.pure.hamming import pairs_within
+
+Hashes = npt.NDArray[np.uint8]
+SAMPLE = 200
+
+
+def library(n: int, frames: int, seed: int = 0) -> Hashes:
+    """n random hashes; 3 % are copies with 0 to 40 bits flipped, and `frames` are a time lapse of one scene."""
+    rng = np.random.default_rng(seed)
+    hashes = rng.integers(0, 256, (n, 32), dtype=np.uint8)
+    copies = rng.permutation(n)[: n * 3 // 100]
+    hashes[copies] = flipped(hashes[rng.integers(0, n, len(copies))], 40, rng)
+    if frames:
+        hashes[rng.permutation(n)[:frames]] = flipped(np.repeat(hashes[:1], frames, axis=0), 5, rng)
+    return hashes
+
+
+def flipped(hashes: Hashes, most: int, rng: np.random.Generator) -> Hashes:
+    bits = np.unpackbits(hashes, axis=1)
+    ranks = rng.random(bits.shape).argsort(axis=1).argsort(axis=1)
+    bits ^= ranks < rng.integers(0, most + 1, (len(bits), 1))
+    return np.packbits(bits, axis=1)
+
+
+def brute_force(hashes: Hashes, threshold: int, rows: npt.NDArray[np.int64]) -> set[tuple[int, int]]:
+    """All near pairs that have one of `rows` in them."""
+    words = np.ascontiguousarray(hashes.view(np.uint64).T)
+    pairs = set[tuple[int, int]]()
+    for row in rows.tolist():
+        far = np.zeros(len(hashes), np.uint16)
+        for word in words:
+            far += np.bitwise_count(word ^ word[row])
+        pairs |= {(min(row, k), max(row, k)) for k in np.flatnonzero(far <= threshold).tolist() if k != row}
+    return pairs
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(n: int, threshold: int, frames: int) -> dict[str, float]:
+    """Run one case in this process. Exits with a message where brute force disagrees."""
+    hashes = library(n, frames)
+    # Equal hashes are told as a star, not pair by pair: none here, so that brute force must find the same.
+    if not frames:
+        hashes = np.unique(hashes, axis=0)
+    before = megabytes()
+    start = time.process_time()
+    if frames:
+        groups = near_groups(hashes, np.full(len(hashes), 100), threshold)
+        paired = np.concatenate([group.members for group in groups])
+        found = len(paired)
+    else:
+        pairs, _ = pairs_within(hashes, threshold)
+        paired, found = np.unique(pairs), len(pairs)
+    seconds, peak = time.process_time() - start, megabytes()
+    # Half of the sample from where pairs were found, half from anywhere.
+    rng = np.random.default_rng(1)
+    rows = np.concatenate([rng.permutation(len(hashes))[: SAMPLE // 2], rng.permutation(paired)[: SAMPLE // 2]])
+    start = time.process_time()
+    expected = brute_force(hashes, threshold, rows)
+    # Half, as each pair counts once; not told for a time lapse, where making the set of pairs takes the time.
+    brute = (time.process_time() - start) / SAMPLE * len(hashes) / 2 if not frames else float("nan")
+    if not frames:
+        got = {(i, j) for i, j in pairs[np.isin(pairs, rows).any(axis=1)].tolist()}
+        if got != expected:
+            sys.exit(f"wrong: {len(got ^ expected)} pairs differ from brute force")
+    elif not {k for pair in expected for k in pair} <= set(paired.tolist()):
+        sys.exit("wrong: a photo that has a near one is in no group")
+    return {"found": found, "seconds": seconds, "brute": brute, "before": before, "peak": peak, "sample": len(expected)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--million", action="store_true", help="also a library of 1,000,000")
+    parser.add_argument("--case", nargs=3, type=int, metavar=("N", "THRESHOLD", "FRAMES"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(measure(*options.case)))
+        return
+    cases = [(100_000, 8, 0), (100_000, 31, 0), (100_000, 8, 3000), (100_000, 31, 3000), (100_000, 31, 20_000)]
+    cases += [(1_000_000, 8, 0), (1_000_000, 31, 0)] if options.million else []
+    print(f"{os.cpu_count()} cores, numpy {np.__version__}; one thread")
+    print("CPU seconds, which other work on the machine changes little")
+    print("   hashes  bits  time lapse      found  seconds  brute force   peak MB (of it before)   sample checked")
+    for case in cases:
+        command = [sys.executable, __file__, "--case", *map(str, case)]
+        row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        what = "photos" if case[2] else "pairs"
+        brute = "" if case[2] else f"{row['brute']:.0f} s"
+        print(
+            f"{case[0]:9,} {case[1]:5} {case[2]:11,} {row['found']:8,} {what:6} {row['seconds']:6.2f}"
+            f" {brute:>12} {row['peak']:10.0f} ({row['before']:.0f}) {row['sample']:20,} pairs",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
