@@ -63,6 +63,20 @@ class SourcePicture:
             self._failure = failure
             raise
 
+    def at_least(self, short_side: int) -> Image.Image:
+        """The picture halved (boxes of 2 x 2 averaged) as often as its short side stays at least `short_side`.
+
+        Each halving is done once for all who ask. Resizing from twice the target and more differs by less than
+        JPEG's own loss from resizing all pixels, in a fraction of the time. Raises Unreadable.
+        """
+        while min(self._halves[-1].size) >= 2 * short_side:
+            self._halves.append(self._halves[-1].reduce(2))
+        return next(half for half in reversed(self._halves) if min(half.size) >= short_side or half is self.image)
+
+    @functools.cached_property
+    def _halves(self) -> list[Image.Image]:
+        return [self.image]
+
     @functools.cached_property
     def _decoded(self) -> Image.Image:
         return self.opened.pixels(self.need.short_side, self._max_pixels)
