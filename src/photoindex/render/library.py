@@ -10,6 +10,7 @@ from typing import Any
 from photoindex.records import LibraryStatus, Metadata, PhotoDetails
 from photoindex.render.output import ObjectFormat, plain, print_json, print_table
 from photoindex.render.text import short_path, size, visible
+from photoindex.steps import STEPS
 
 
 def status_object(status: LibraryStatus, folder: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def print_status(status: LibraryStatus, folder: Path, sizes: Mapping[str, int], 
     print_table(["", ""], facts)
     steps = [
         [name, *(f"{counts.get(state, 0):,}" for state in ("done", "failed", "skipped")), status.models.get(name, "")]
-        for name, counts in status.steps.items()
+        for name in STEPS
+        if (counts := status.steps.get(name))
     ]
     print_table(["step", "done", "failed", "skipped", "model"], steps, right=("done", "failed", "skipped"))
 

@@ -152,7 +152,10 @@ def _print_steps(report: ScanReport) -> None:
 
 def _print_notes(report: ScanReport) -> None:
     target = console(error=True)
+    reasons: dict[str, list[str]] = {}
     for name, problem in report.skipped.items():
-        target.print(f"{name} did not run: {visible(problem.message)}", markup=False)
+        reasons.setdefault(problem.message, []).append(name)
+    for message, names in reasons.items():
+        target.print(f"{', '.join(names)} did not run: {visible(message)}", markup=False)
     if report.interrupted:
         target.print("Stopped as asked. What was analysed is saved; run the same command to go on.")
