@@ -1,0 +1,81 @@
+"""The text in a picture, as lines with boxes and confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from photoindex.errors import ModelBroken
+from photoindex.models.spec import InstalledModel
+from photoindex.records import Picture, Problem, TextLine, Uint8Image, View
+from photoindex.steps.work_view import WORK
+
+
+class Reader(Protocol):
+    """A recogniser of text. `runtime` says what executes it, for the ledger."""
+
+    runtime: str
+
+    def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
+        """The lines of each picture (height, width, 3; uint8, RGB), from top to bottom."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Ocr:
+    """The `ocr` step (see ModelStep). Facts: tuple[TextLine, ...], empty where a picture holds no text.
+
+    Architectures: `ppocr` (or `rapidocr`), PP-OCR detection and recognition as ONNX files; `paddleocr`, the folders
+    of PaddleOCR's own models, run by the paddleocr package. Lines below the threshold `text` are dropped.
+    Raises ModelBroken, RuntimeUnavailable or DependencyBroken on loading.
+    """
+
+    # Lines differ in number far more than pictures do: a dense page alone takes seconds, so few at a time.
+    batch_size = 4
+    views: tuple[View, ...] = (WORK,)
+
+    def __init__(self, installed: InstalledModel) -> None:
+        self.model = installed.spec.name
+        self._reader = _open_reader(installed)
+        self.runtime = self._reader.runtime
+        self._least = installed.spec.thresholds.get("text", 0.5)
+
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
+        """The text of each picture's `work` view."""
+        found = self._reader.read([picture.views[WORK.name] for picture in pictures])
+        return [tuple(line for line in lines if self._is_text(line)) for lines in found]
+
+    def _is_text(self, line: TextLine) -> bool:
+        return line.confidence >= self._least and any(char.isalnum() for char in line.text)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _open_ppocr(installed: InstalledModel) -> Reader:
+    from photoindex.steps.ocr_ppocr import PpOcr
+
+    return PpOcr(installed)
+
+
+def _open_paddle(installed: InstalledModel) -> Reader:
+    from photoindex.steps.ocr_paddle import PaddleReader
+
+    return PaddleReader(installed)
+
+
+_READERS: Mapping[str, Callable[[InstalledModel], Reader]] = {
+    "ppocr": _open_ppocr,
+    "rapidocr": _open_ppocr,
+    "paddleocr": _open_paddle,
+}
+
+
+def _open_reader(installed: InstalledModel) -> Reader:
+    spec = installed.spec
+    if spec.architecture not in _READERS:
+        known = ", ".join(_READERS)
+        reason = f"its architecture {spec.architecture!r} reads no text (there are: {known})"
+        raise ModelBroken(spec.name, reason, f"photoindex models pull {spec.name}")
+    return _READERS[spec.architecture](installed)
