@@ -1,0 +1,65 @@
+"""OpenVINO on the CPU: the fastest way through a vision model where the processor knows bfloat16."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from photoindex.errors import RuntimeUnavailable
+from photoindex.runtimes.session import Arrays
+
+Precision = Literal["bf16", "f32"]
+
+
+class OpenVinoSession:
+    """An ONNX file compiled by OpenVINO for the CPU. Weights stay float32 on disk; `precision` is that of the sums."""
+
+    def __init__(self, path: Path, *, precision: Precision = "f32", threads: int | None = None) -> None:
+        import openvino
+
+        self._path = path
+        self._runtime = f"openvino-cpu-{precision}"
+        core = openvino.Core()
+        self._model: Any = core.compile_model(core.read_model(str(path)), "CPU", _properties(precision, threads))
+        self._request: Any = self._model.create_infer_request()
+        self._inputs = tuple(each.get_any_name() for each in self._model.inputs)
+        self._outputs = [each.get_any_name() for each in self._model.outputs]
+
+    @property
+    def runtime(self) -> str:
+        return self._runtime
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return self._inputs
+
+    def run(self, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Named arrays in, named arrays out. Raises RuntimeUnavailable with OpenVINO's own words."""
+        try:
+            found = self._request.infer(dict(inputs))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise RuntimeUnavailable(self._path.name, f"{self._runtime}: {error}") from error
+        # The request owns its output tensors and overwrites them on the next run.
+        return {name: np.array(found[index]) for index, name in enumerate(self._outputs)}
+
+    def close(self) -> None:
+        self._request = self._model = None
+
+
+def precisions() -> list[Precision]:
+    """What to try on this CPU, best first: bfloat16 only where OpenVINO lists it as a strength of the processor."""
+    import openvino
+
+    strengths = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["bf16", "f32"] if "BF16" in strengths else ["f32"]
+
+
+def _properties(precision: Precision, threads: int | None) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if threads:
+        chosen["INFERENCE_NUM_THREADS"] = threads
+    return chosen

@@ -1,0 +1,148 @@
+"""Zero-shot tags: a picture's vector against the vectors of a vocabulary, in the space of an OpenCLIP model.
+
+Which tags are reported (of the model's block: option in brackets, threshold in parentheses, with defaults):
+1. The score comes from the cosines times the model's logit scale. [scoring softmax]: over the vocabulary, so that
+   how far a tag is ahead of the others decides, not a cosine whose level differs from model to model. [scoring
+   sigmoid]: each tag for itself, with the model's logit bias, for models trained that way (SigLIP).
+   A tag needs a score of at least (probability 0.05).
+2. A tag also has to stand out of the picture's own cosines, by robust z-score: its distance to their median over
+   1.4826 times their median absolute deviation. Where nothing fits, a softmax still has winners. (z 2.0)
+3. The best [limit 10] of them, best first.
+Several [template]s (text with {} for the tag, or a list of such) are averaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from photoindex.errors import ModelBroken
+from photoindex.models.spec import InstalledModel
+from photoindex.records import FloatArray, Picture, Problem, Tag, View
+from photoindex.steps.forms import Forms, make_forms, read_forms
+from photoindex.steps.text_encoder import TextEncoder
+
+DEFAULTS: Mapping[str, float] = {"probability": 0.05, "z": 2.0}
+LIMIT = 10
+
+
+class Tags:
+    """The tags step. Needs the photo's embedding and no pixels; facts are tuples of Tag, best first."""
+
+    views: tuple[View, ...] = ()
+    runtime = "numpy-cpu-f32"
+    batch_size = 256
+
+    def __init__(self, installed: InstalledModel) -> None:
+        """Encodes the vocabulary with the text tower unless that was done before. Raises ModelMissing, ModelBroken."""
+        make_forms(installed)
+        self.model = installed.spec.name
+        self._names = read_vocabulary(installed)
+        self._vectors = _vocabulary_vectors(installed, self._names)
+        self._forms = read_forms(installed)
+        self._thresholds = {**DEFAULTS, **installed.spec.thresholds}
+        self._limit = int(installed.spec.options.get("limit", LIMIT))
+        self._sigmoid = _uses_sigmoid(installed, self._forms)
+
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[tuple[Tag, ...] | Problem]:  # noqa: ARG002
+        """Tags of each picture from `facts[i]["embedding"]`, a vector (width,) of any float dtype."""
+        vectors = np.stack([np.asarray(fact["embedding"], np.float32) for fact in facts])
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return [self._choose(cosines) for cosines in vectors @ self._vectors.T]
+
+    def close(self) -> None:
+        """Nothing is held but arrays."""
+
+    def _choose(self, cosines: FloatArray) -> tuple[Tag, ...]:
+        logits = self._forms.logit_scale * cosines
+        scores = sigmoid(logits + (self._forms.logit_bias or 0.0)) if self._sigmoid else softmax(logits)
+        good = (scores >= self._thresholds["probability"]) & (robust_z(cosines) >= self._thresholds["z"])
+        best = sorted(np.flatnonzero(good), key=lambda index: -scores[index])[: self._limit]
+        return tuple(Tag(self._names[index], float(scores[index])) for index in best)
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """exp(logits) over their sum, float32 (n,)."""
+    raised = np.exp(logits - logits.max())
+    normalised: FloatArray = (raised / raised.sum()).astype(np.float32)
+    return normalised
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """1 / (1 + exp(-logits)), float32 (n,)."""
+    bounded = np.clip(logits, -80.0, 80.0)
+    scores: FloatArray = (1.0 / (1.0 + np.exp(-bounded))).astype(np.float32)
+    return scores
+
+
+def robust_z(values: FloatArray) -> FloatArray:
+    """How many robust standard deviations each value lies above the median, float32 (n,)."""
+    from_median = values - np.median(values)
+    spread = 1.4826 * np.median(np.abs(from_median))
+    standing: FloatArray = (from_median / max(float(spread), 1e-6)).astype(np.float32)
+    return standing
+
+
+def read_vocabulary(installed: InstalledModel) -> list[str]:
+    """The tags of the vocabulary file: one a line, without repeats; empty lines and lines with # are left out.
+
+    The file of the model's `vocabulary` option lies in the model's folder or elsewhere on the disk; photoindex's
+    own list is taken where the option is missing or names that. Raises ModelBroken where it is absent or empty.
+    """
+    name = str(installed.spec.options.get("vocabulary", "vocabulary.txt"))
+    lines = _vocabulary_text(installed, name).splitlines()
+    tags = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not tags:
+        raise ModelBroken(installed.spec.name, f"its vocabulary {name} is empty", "photoindex models list")
+    return list(dict.fromkeys(tags))
+
+
+def _uses_sigmoid(installed: InstalledModel, forms: Forms) -> bool:
+    scoring = installed.spec.options.get("scoring", "softmax")
+    if scoring == "sigmoid" and forms.logit_bias is None:
+        reason = f"scoring is sigmoid, but {forms.model} was trained without a logit bias"
+        raise ModelBroken(installed.spec.name, reason, "photoindex models list")
+    if scoring not in ("softmax", "sigmoid"):
+        raise ModelBroken(installed.spec.name, f"no scoring is called {scoring!r}", "photoindex models list")
+    return bool(scoring == "sigmoid")
+
+
+def _vocabulary_text(installed: InstalledModel, name: str) -> str:
+    own, packaged = installed.path / name, resources.files("photoindex") / "models" / name
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    if Path(name).name == name and packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    raise ModelBroken(installed.spec.name, f"its vocabulary {name} is not there", "photoindex models list")
+
+
+def _vocabulary_vectors(installed: InstalledModel, names: list[str]) -> FloatArray:
+    """float32 (tags, width), L2-normalised: from the file beside the forms, or encoded now and put there."""
+    given = installed.spec.options.get("template", "a photo of a {}")
+    templates = [str(each) for each in ([given] if isinstance(given, str) else given)]
+    key = hashlib.sha256(json.dumps([names, templates]).encode()).hexdigest()[:12]
+    kept = read_forms(installed).folder / f"tags-{key}.npy"
+    if kept.is_file():
+        vectors: FloatArray = np.load(kept, allow_pickle=False)
+        return vectors
+    return _encode_vocabulary(installed, names, templates, kept)
+
+
+def _encode_vocabulary(installed: InstalledModel, names: list[str], templates: list[str], kept: Path) -> FloatArray:
+    encoder = TextEncoder(installed, threads=os.cpu_count() or 1)
+    total = sum(encoder.encode([template.replace("{}", name) for name in names]) for template in templates)
+    encoder.close()
+    summed = np.asarray(total, np.float32)
+    vectors: FloatArray = summed / np.linalg.norm(summed, axis=1, keepdims=True)
+    part = kept.with_name(f".{kept.name}-{os.getpid()}")
+    with part.open("wb") as out:
+        np.save(out, vectors)
+    part.replace(kept)
+    return vectors

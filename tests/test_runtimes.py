@@ -1,0 +1,106 @@
+"""The ladder of runtimes: the first that gives believable numbers runs the model, and failures are told."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from photoindex.errors import RuntimeUnavailable
+from photoindex.runtimes.choose import open_session
+from photoindex.runtimes.openvino_session import precisions
+
+pytest_plugins = ("small_clip",)
+
+X = np.array([[3.0, 4.0], [1.0, -1.0]], np.float32)
+
+
+def onnx_file(path, operator):
+    """A model x (n, 2) -> y = operator(x) (n, 2)."""
+    shape = ["n", 2]
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x"], ["y"])],
+        operator,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save_model(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_each_runtime_runs_a_batch_of_any_size(tmp_path, runtime):
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), [runtime], threads=1)
+    assert session.runtime.startswith(f"{runtime}-")
+    assert list(session.inputs) == ["x"]
+    for batch in (X, X[:1], np.concatenate([X, X, X])):
+        np.testing.assert_allclose(session.run({"x": batch})["y"], -batch)
+
+
+def test_openvino_goes_before_onnx_runtime_whatever_the_order_of_names(tmp_path):
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), ["onnxruntime", "openvino"], probe={"x": X})
+    assert session.runtime.startswith(("openvino-", "onnxruntime-cuda-"))
+
+
+def test_bfloat16_is_used_only_where_the_processor_is_said_to_be_good_at_it(tmp_path):
+    from openvino import Core
+
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), ["openvino"])
+    listed = "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert session.runtime == ("openvino-cpu-bf16" if listed else "openvino-cpu-f32")
+    assert precisions()[-1] == "f32"
+
+
+def test_results_of_openvino_outlive_the_next_run(tmp_path):
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), ["openvino"])
+    first = session.run({"x": X})["y"]
+    session.run({"x": 2 * X})
+    np.testing.assert_allclose(first, -X)
+
+
+def test_a_search_command_gets_onnx_runtime_on_one_thread(tmp_path):
+    path = onnx_file(tmp_path / "m.onnx", "Neg")
+    assert open_session(path, ["openvino", "onnxruntime"], latency=True).runtime == "onnxruntime-cpu-f32"
+
+
+def test_a_file_that_no_runtime_reads_is_refused_with_every_runtimes_reason(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    with pytest.raises(RuntimeUnavailable) as refusal:
+        open_session(tmp_path / "m.onnx", ["openvino", "onnxruntime", "torch"])
+    for rung in ("openvino-cpu-f32: ", "onnxruntime-cpu: ", "torch-cpu: "):
+        assert rung in str(refusal.value)
+
+
+def test_a_model_that_gives_no_numbers_is_refused(tmp_path):
+    path = onnx_file(tmp_path / "m.onnx", "Log")
+    with pytest.raises(RuntimeUnavailable, match="y is not a number"):
+        open_session(path, ["openvino", "onnxruntime"], probe={"x": X})
+    assert open_session(path, ["onnxruntime"], probe={"x": np.abs(X)}).runtime
+
+
+def test_a_runtime_that_deviates_from_what_is_expected_is_passed_over(tmp_path):
+    path = onnx_file(tmp_path / "m.onnx", "Neg")
+    rows = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert open_session(path, ["onnxruntime"], probe={"x": rows}, expected={"y": -rows}).runtime
+    turned = -rows[:, ::-1]
+    with pytest.raises(RuntimeUnavailable, match="y deviates from torch"):
+        open_session(path, ["onnxruntime"], probe={"x": rows}, expected={"y": turned})
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_batch_of_the_wrong_shape_is_an_error_that_names_the_runtime(tmp_path, runtime):
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), [runtime])
+    with pytest.raises(RuntimeUnavailable, match=runtime):
+        session.run({"x": np.zeros((2, 3, 5), np.float32)})
+
+
+def test_torch_and_the_exported_form_agree_on_the_same_pictures(clip):
+    from photoindex.steps.forms import read_forms
+
+    forms = read_forms(clip)
+    pixels, expected = forms.check("visual")
+    for runtime in ("openvino", "onnxruntime", "torch"):
+        found = open_session(forms.visual, [runtime], probe=pixels, expected=expected).run(pixels)["vectors"]
+        assert found.dtype == np.float32
+        assert np.sum(found * expected["vectors"], axis=1).min() > 0.999
