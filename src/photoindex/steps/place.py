@@ -8,12 +8,14 @@ from typing import Any
 from photoindex.records import Metadata, Place
 
 _METROPOLIS = 300_000
+# Beyond that the nearest town says nothing: the photo was taken at sea or in a wilderness.
+_FARTHEST_KM = 150.0
 _EARTH_KM = 6371.0
 _PEOPLE_PER_KM2 = 4_000
 
 
 def nearest_place(metadata: Metadata) -> Place | None:
-    """The populated place nearest to the photo, None where it has no position.
+    """The populated place nearest to the photo, None where it has no position or lies far from any place.
 
     The nearest place at the Eiffel Tower is Neuilly, so a big city that reaches as far is named beside it.
     """
@@ -23,6 +25,8 @@ def nearest_place(metadata: Metadata) -> Place | None:
 
     here = (metadata.latitude, metadata.longitude)
     found = reverse_geocode.get(here)
+    if _distance_km((found["latitude"], found["longitude"]), here) > _FARTHEST_KM:
+        return None
     big = reverse_geocode.get(here, min_population=_METROPOLIS)
     metropolis = big["city"] if big["city"] != found["city"] and _reaches(big, here) else None
     return Place(found["city"], metropolis, found.get("state"), found["country"], found["country_code"])
