@@ -72,8 +72,8 @@ def _found(root: str, entry: os.DirEntry[str], sidecars: dict[str, os.DirEntry[s
     stat = entry.stat(follow_symlinks=False)
     name = entry.name.lower()
     wanted = (name + SIDECAR_SUFFIX, PurePath(name).stem + SIDECAR_SUFFIX)
-    mine = [sidecars[key] for key in wanted if key in sidecars]
-    marks = [f"{e.name}:{(s := e.stat()).st_size}:{s.st_mtime_ns}" for e in mine]
+    mine = [sidecars[key] for key in dict.fromkeys(wanted) if key in sidecars]
+    marks = [f"{(s := e.stat()).st_size}:{s.st_mtime_ns}" for e in mine]  # no name: renaming both changes nothing
     return FoundFile(
         path=entry.path,
         root=root,
@@ -82,7 +82,7 @@ def _found(root: str, entry: os.DirEntry[str], sidecars: dict[str, os.DirEntry[s
         device=stat.st_dev,
         inode=stat.st_ino,
         sidecars=tuple(e.path for e in mine),
-        sidecar_sig="|".join(marks).encode("utf-8", "backslashreplace").decode(),
+        sidecar_sig="|".join(marks),
     )
 
 

@@ -1,0 +1,185 @@
+"""What the tests share: real small pictures drawn here, libraries in a temporary folder, and the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from photoindex.store.library import Library
+
+TINY_CLIP = Path(__file__).with_name("tiny_clip")
+QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
+
+
+def draw(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture of many edges that no other seed gives."""
+    picture = Image.new("RGB", size, ((seed * 67) % 256, (seed * 131) % 256, (seed * 29) % 256))
+    pen = ImageDraw.Draw(picture)
+    for k in range(24):
+        x, y = (k * 61 * (seed + 3)) % size[0], (k * 37 * (seed + 1)) % size[1]
+        pen.rectangle((x, y, x + 40, y + 30), fill=((k * 40) % 256, (seed * 17 + k * 90) % 256, (k * seed) % 256))
+    return picture
+
+
+def exif(taken: str | None = None, gps: tuple[float, float] | None = None) -> Image.Exif:
+    """EXIF of a camera called Kamera K-1. `taken` as "2023:05:01 14:30:00", `gps` degrees north and east."""
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0110] = "Kamera", "K-1"
+    if taken:
+        tags.get_ifd(0x8769)[0x9003] = taken
+    if gps:
+        degrees = [(float(int(v)), float(int(v % 1 * 60)), v * 60 % 1 * 60) for v in gps]
+        tags.get_ifd(0x8825).update({1: "N", 2: degrees[0], 3: "E", 4: degrees[1]})
+    return tags
+
+
+def _draw_folder(folder: Path) -> None:
+    """Twelve files, of which ten hold distinct pictures, one is a copy and one is broken."""
+    (folder / "2023" / "trip").mkdir(parents=True)
+    for n in range(4):
+        draw(n).save(folder / "2023" / f"img_{n}.jpg", exif=exif(f"2023:05:0{n + 1} 14:30:00"), quality=90)
+    draw(4).save(folder / "2023" / "trip" / "paris.jpg", exif=exif("2023:07:14 09:00:00", (48.8584, 2.2945)))
+    draw(5).save(folder / "2023" / "trip" / "Kölner Dom.png")
+    draw(6).save(folder / "beach.webp")
+    draw(7).save(folder / "beach small.gif")
+    draw(8).save(folder / "plain.bmp")
+    draw(9).save(folder / "large.jpg", quality=95)
+    shutil.copyfile(folder / "large.jpg", folder / "2023" / "copy of large.jpg")
+    (folder / "broken.jpg").write_bytes((folder / "large.jpg").read_bytes()[:40])
+
+
+@pytest.fixture(scope="session")
+def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "photos"
+    folder.mkdir()
+    _draw_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def photos(_drawn: Path, tmp_path: Path) -> Path:
+    """A folder of twelve small files; see `_draw_folder`."""
+    shutil.copytree(_drawn, tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    """A new library, opened for writing."""
+    with Library.writing(tmp_path / "library") as opened:
+        yield opened
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command gave back. `out` is the bytes of stdout."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `photoindex` as a user would, with a home of its own."""
+
+    home: Path
+    patch: pytest.MonkeyPatch
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "default"
+
+    def __call__(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Ran:
+        """In this process, through the same `main` as the installed command. Checks the exit code, unless None."""
+        from photoindex.cli import main
+
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
+        with self.patch.context() as patch:
+            patch.setattr(sys, "argv", ["photoindex", *map(os.fspath, arguments)])
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            try:
+                main()
+                ended = 0
+            except SystemExit as end:
+                ended = end.code if isinstance(end.code, int) else 2 if end.code else 0
+        ran = Ran(ended, out.buffer.getvalue(), err.getvalue())  # type: ignore[attr-defined]
+        assert code is None or ran.code == code, f"exit code {ran.code}\n{ran.out.decode(errors='replace')}\n{ran.err}"
+        return ran
+
+    def start(self, *arguments: str | os.PathLike[str], script: str | None = None) -> subprocess.Popen[bytes]:
+        """In a process group of its own. `script` is Python to run before the command begins."""
+        before = ["-c", f"{script}\nfrom photoindex.cli import main\nmain()"] if script else ["-m", "photoindex"]
+        command = [sys.executable, *before, *map(os.fspath, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True)
+
+    def scan(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Any:
+        """A scan with the steps that need no model; its report."""
+        return self("scan", *arguments, *QUICK, "--format", "json", code=code).json
+
+    def open(self) -> Library:
+        return Library.open(self.folder)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the catalog directly, to check what no command shows."""
+        with self.open().catalog.file.read() as con:
+            return con.execute(sql).fetchall()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name in ("PHOTOINDEX_LIBRARY", "PHOTOINDEX_MODELS", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PHOTOINDEX_HOME", str(tmp_path / "home"))
+    return Shell(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def ended() -> Iterator[Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]]:
+    """Registers a process whose whole group is killed when the test is over."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def register(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        started.append(process)
+        return process
+
+    yield register
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def tiny_clip(run: Shell) -> Shell:
+    """`run` with the small OpenCLIP model of tests/tiny_clip in the user's models.toml."""
+    if not [*TINY_CLIP.glob("*.safetensors")]:
+        pytest.skip("tests/tiny_clip holds no weights; scripts/train_tiny_clip.py makes them")
+    blocks = (TINY_CLIP / "models.toml").read_text().replace('path = "."', f'path = "{TINY_CLIP}"')
+    blocks = blocks.replace('vocabulary = "vocabulary.txt"', f'vocabulary = "{TINY_CLIP / "vocabulary.txt"}"')
+    run.home.mkdir(exist_ok=True)
+    (run.home / "models.toml").write_text(blocks)
+    return run
