@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 10.0
 _RETRY_S = 0.02
+_CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", "quota exceeded", "File too large")
 
 
 class CatalogFile:
@@ -31,11 +32,12 @@ class CatalogFile:
         self.path = path
         self.writable = writable
         self._turn = threading.RLock()
+        self._known = False
 
     @contextlib.contextmanager
     def read(self) -> Iterator[DuckDBPyConnection]:
         """A connection for questions. Raises the Library* errors of `errors`."""
-        with self._turn, contextlib.closing(self._open()) as con:
+        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
             yield con
 
     @contextlib.contextmanager
@@ -43,13 +45,11 @@ class CatalogFile:
         """One transaction: committed (and on disk) when the block ends, rolled back when it raises."""
         import duckdb
 
-        with self._turn, contextlib.closing(self._open()) as con:
+        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
             con.begin()
             try:
                 yield con
                 con.commit()
-            except duckdb.IOException as error:
-                raise LibraryNotWritable(self.path.parent, _first_line(error)) from error
             except BaseException:
                 with contextlib.suppress(duckdb.Error):  # a failed commit has already rolled back
                     con.rollback()
@@ -57,7 +57,17 @@ class CatalogFile:
 
     def create(self) -> None:
         """Make the file, or bring an older one up to this program's schema."""
-        with self._turn, contextlib.closing(self._open()) as con:
+        import duckdb
+
+        if not self.path.exists():
+            # Under its own name it is whole: a full disk or a kill would else leave a file that nothing can open.
+            part = self.path.with_suffix(".part")
+            for left in (part, part.with_suffix(".part.wal")):
+                left.unlink(missing_ok=True)
+            with self._explained(), contextlib.closing(duckdb.connect(part)) as con:
+                migrate(con)
+            part.replace(self.path)
+        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
             if schema_version(con) < SCHEMA:
                 migrate(con)
 
@@ -81,14 +91,29 @@ class CatalogFile:
         return con
 
     def _check_version(self, con: DuckDBPyConnection) -> None:
+        """Once is enough: a program that upgrades the library meanwhile leaves what older ones read."""
+        if self._known:
+            return
         version = schema_version(con)
         if version > SCHEMA:
             con.close()
             raise LibraryTooNew(self.path.parent, version, SCHEMA)
+        self._known = True
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what an error of the disk or the file means; errors of the program's own SQL pass."""
+        import duckdb
+
+        unsound = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
+        try:
+            yield
+        except (*unsound, duckdb.TransactionException) as error:
+            raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> Exception:
         text = _first_line(error)
-        if any(words in text for words in ("Permission denied", "Read-only file system", "No space left")):
+        if any(words in text for words in _CANNOT_WRITE):
             return LibraryNotWritable(self.path.parent, text)
         return LibraryCorrupt(self.path.parent, text)
 

@@ -64,9 +64,12 @@ SCHEMA = len(MIGRATIONS)
 
 def schema_version(con: DuckDBPyConnection) -> int:
     """The version of an open catalog: 0 for a new, empty file."""
-    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_migrations'").fetchall():
+    import duckdb
+
+    try:
+        return int(con.execute("SELECT max(version) FROM schema_migrations").fetchall()[0][0] or 0)
+    except duckdb.CatalogException:
         return 0
-    return int(con.execute("SELECT max(version) FROM schema_migrations").fetchall()[0][0] or 0)
 
 
 def migrate(con: DuckDBPyConnection) -> None:

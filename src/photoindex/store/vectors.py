@@ -7,9 +7,12 @@ which, so that vectors of another model lie beside them, never among them.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +135,7 @@ class Vectors:
             stats = table.index_stats("text_idx") if name == DOCUMENTS else None
             unindexed = stats.num_unindexed_rows if stats else 0
             if unindexed > _MAX_UNINDEXED or len(self._dataset(name).get_fragments()) > _MAX_FRAGMENTS:
-                table.optimize()
+                self._write(name, lambda tb: tb.optimize())
 
     # -- inside
 
@@ -149,7 +152,8 @@ class Vectors:
 
         rows = pa.table(dict(columns))
         if not self.has(table):
-            self._create(table, rows.schema)
+            with self._explained():
+                self._create(table, rows.schema)
 
         def merge(tb: Any) -> None:
             tb.merge_insert(key).when_matched_update_all().when_not_matched_insert_all().execute(rows)
@@ -157,10 +161,13 @@ class Vectors:
         self._write(table, merge)
 
     def _create(self, table: str, schema: Any) -> None:
+        """Make an empty table with its indexes aside, then move it into place: a table that is there is whole."""
+        import lancedb
         from lancedb.index import FTS, BTree
 
-        db = self._connect()
-        created = db.create_table(table, schema=schema)
+        aside = self.folder / "new"
+        shutil.rmtree(aside, ignore_errors=True)
+        created = lancedb.connect(aside).create_table(table, schema=schema)
         created.create_index("id", config=BTree())
         if table == DOCUMENTS:
             # The text is folded by this program before it comes here, so the tokenizer only splits at spaces.
@@ -173,14 +180,23 @@ class Vectors:
                 with_position=True,
             )
             created.create_index("text", config=plain)
+        _sync(aside / f"{table}.lance", 0.0)
+        (aside / f"{table}.lance").rename(self.folder / f"{table}.lance")
 
     def _write(self, table: str, act: Any) -> None:
         before = time.time() - 1.0
-        try:
+        with self._explained():
             act(self._open(table))
             _sync(self.folder / f"{table}.lance", before)
-        except OSError as error:
-            raise LibraryNotWritable(self.folder.parent, str(error)) from error
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Lance tells of a full or failing disk by OSError or RuntimeError, as the place in its code has it."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            text = " ".join(str(error).split())
+            raise LibraryNotWritable(self.folder.parent, _without_source(text)) from error
 
     def _open(self, table: str) -> Any:
         return self._connect().open_table(table)
@@ -191,10 +207,15 @@ class Vectors:
         return lancedb.connect(self.folder)
 
 
+def _without_source(text: str) -> str:
+    """Lance ends its messages with the place in its source, which helps nobody here."""
+    return re.sub(r", \S*\.rs:\d+:\d+$", "", text)
+
+
 def _sync(table: Path, since: float) -> None:
     """fsync what was written after `since`: Lance leaves it to the kernel, and a power cut would empty it."""
-    for part in ("data", "_deletions", "_transactions", "_versions"):
-        folder = table / part
+    indexes = (table / "_indices").glob("*")
+    for folder in (*indexes, *(table / part for part in ("data", "_deletions", "_transactions", "_versions"))):
         if not folder.is_dir():
             continue
         fresh = [entry.path for entry in os.scandir(folder) if entry.stat().st_mtime >= since]
