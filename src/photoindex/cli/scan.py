@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +21,7 @@ from photoindex.render.text import note
 if TYPE_CHECKING:
     from photoindex.records import ScanReport
     from photoindex.scan.options import ScanOptions
+    from photoindex.store.library import Library
 
 
 def register(app: typer.Typer) -> None:
@@ -70,26 +73,40 @@ def run_scan(folders: list[str], library: str | None, options: ScanOptions, outp
     from photoindex.render.scanning import print_report, progress_view
     from photoindex.scan import scan as run
     from photoindex.scan.roots import check_roots
-    from photoindex.store.library import Library
+    from photoindex.steps import choose_steps
 
     settings = read_settings(library)
     check_roots(folders)  # before a library is made for a folder that is not there
     registry = registry_of(settings)
     if options.profile is not None:
         registry.for_profile(options.profile)
+    choose_steps((*(options.steps or ()), *options.rescan))
     _check_home(settings.library, folders)
-    with stop_signals() as stopped, progress_view() as view, Library.writing(settings.library) as opened:
+    with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
         told = replace(options, stop=stopped.is_set, progress=view.show)
         report = run(opened, folders, registry, settings.models_dir, told)
     print_report(report, output)
     return report
 
 
-def _check_home(home: object, folders: list[str]) -> None:
-    from pathlib import Path
+@contextlib.contextmanager
+def _opened(folder: Path, dry_run: bool) -> Iterator[Library]:
+    """The library to write to; for a dry run one to read, which is empty where there is none yet."""
+    from photoindex.store.library import Library
 
+    if not dry_run:
+        with Library.writing(folder) as library:
+            yield library
+    elif (folder / "catalog.duckdb").is_file():
+        yield Library.open(folder)
+    else:
+        with tempfile.TemporaryDirectory() as nowhere, Library.writing(Path(nowhere)) as library:
+            yield library
+
+
+def _check_home(home: Path, folders: list[str]) -> None:
     for folder in folders:
-        if Path(str(home)) == Path(folder).expanduser().absolute():
+        if home == Path(folder).expanduser().absolute():
             raise UsageError(f"{folder} is the library itself. Choose another place with --library.")
 
 

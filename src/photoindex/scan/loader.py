@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
 
-from photoindex.records import Outcome, Picture, Problem
+from photoindex.errors import DependencyBroken
+from photoindex.records import FoundFile, Outcome, Picture, Problem
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.scan.worker import Batches, WorkerJob, start_worker
 
 _PREFETCH = 2
+# How long to wait for a batch before asking again whether to stop and whether the workers live.
+_PATIENCE_S = 0.25
 _PRELOAD = ["photoindex.scan.worker", *(f"photoindex.steps.{name}" for name in ("metadata", "thumbnail", "hash"))]
 # A loader's tasks are copied into each of its workers, so a huge scan goes through several loaders.
 _TASKS_PER_LOADER = 20_000
@@ -68,8 +74,9 @@ def _load(
         prefetch_factor=_PREFETCH if batch_size > 1 else 1,
         multiprocessing_context=CONTEXT,
         worker_init_fn=start_worker,
+        timeout=_PATIENCE_S,
     )
-    delivered = iter(loader)
+    delivered: Any = iter(loader)
     try:
         while not stop():
             try:
@@ -77,13 +84,15 @@ def _load(
             except StopIteration:
                 return
             except RuntimeError as error:
+                if "timed out" in str(error):
+                    continue
                 if "worker" not in str(error):
                     raise
                 return
             yield packed.unpack()
     finally:
         if stop():
-            _end_workers()
+            _end(delivered._workers)
 
 
 def _one_by_one(tasks: Sequence[Task], job: WorkerJob, stop: Callable[[], bool]) -> Iterator[Picture]:
@@ -94,8 +103,19 @@ def _one_by_one(tasks: Sequence[Task], job: WorkerJob, stop: Callable[[], bool])
             done += 1
             yield pictures[0]
         if done < len(tasks) and not stop():
+            _check_workers(job)
             yield _killer(tasks[done], job)
             done += 1
+
+
+def _check_workers(job: WorkerJob) -> None:
+    """Raises DependencyBroken where workers die without any file's doing: no photo must be blamed for that."""
+    nothing = Task(FoundFile(os.path.join(os.devnull, "nothing"), "", 0, 0, 0, 0))
+    if not any(True for _ in _load([nothing], job, 1, 1, lambda: False)):
+        raise DependencyBroken(
+            "The decode workers die as soon as they start, so no photo can be read. Is memory short (also that of "
+            '/dev/shm)? A script of your own must call scan() below `if __name__ == "__main__":`.'
+        )
 
 
 def _killer(task: Task, job: WorkerJob) -> Picture:
@@ -113,7 +133,7 @@ def _killer(task: Task, job: WorkerJob) -> Picture:
     return Picture(task.file, sha256, {}, (outcome,), problem=problem)
 
 
-def _end_workers() -> None:
-    """End this process's own workers at once; a loader that shuts down in order waits for the files in work."""
-    for process in multiprocessing.active_children():
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """End workers at once; a loader that shuts down in order waits for the files in work."""
+    for process in workers:
         process.kill()

@@ -49,15 +49,18 @@ def make_plan(
     only: Collection[int] | None = None,
 ) -> Plan:
     """The files never read, then what the ledger says is due; `only` limits it to due photos of these ids."""
-    due = library.catalog.due(steps.wanted(), DECODE_VERSION)
+    due = _due(library, steps, compared, options)
     if only is not None:
         due = {photo_id: names for photo_id, names in due.items() if photo_id in only}
     tasks = [Task(file) for c in compared for file in c.unread] if only is None else []
+    changed = {task.file.path for task in tasks}  # the catalog still tells of their former content
     stored: list[Picture] = []
     pixels = {spec.name for spec in steps.specs if spec.needs_pixels}
     for root in (c.root for c in compared):
         for photo_id, (file, sha256) in library.catalog.places(list(due), root).items():
             names = frozenset(due.pop(photo_id))
+            if file.path in changed:
+                continue
             if names & pixels:
                 tasks.append(Task(file, names))
             else:
@@ -65,6 +68,18 @@ def make_plan(
     left = options.limit if options.limit is not None else len(tasks) + len(stored)
     every = frozenset(spec.name for spec in steps.runnable)
     return Plan(tasks[:left], stored[: max(0, left - len(tasks))], every)
+
+
+def _due(library: Library, steps: Steps, compared: Sequence[Comparison], options: ScanOptions) -> dict[int, set[str]]:
+    """What the ledger says is due. A dry run has not told it what is to be done again, so that is counted here."""
+    wanted = steps.wanted()
+    if not options.dry_run:
+        return library.catalog.due(wanted, DECODE_VERSION)
+    due = library.catalog.due(wanted, DECODE_VERSION, options.rescan, options.retry_failed)
+    for photo_id in [i for c in compared for _, i in c.residecared]:
+        if any(want.step == "metadata" for want in wanted):
+            due.setdefault(photo_id, set()).add("metadata")
+    return due
 
 
 def _less(names: frozenset[str], skipped: Container[str]) -> frozenset[str]:

@@ -78,7 +78,8 @@ def _sort_in(
         if twin is None or twin.photo_id is None:
             result.unread.append(file)
             return
-        result.placed.append((file, twin.photo_id))
+        same_sidecars = twin.file.sidecar_sig == file.sidecar_sig
+        (result.placed if same_sidecars else result.residecared).append((file, twin.photo_id))
         if not _exists(twin.file.path):
             result.moved_from.append(twin.file.path)
     elif before.photo_id is None:

@@ -79,7 +79,7 @@ def scan(
         _analyse_due(library, steps, compared, run_id, tally, options)
     finally:
         steps.close()
-    _settle(library, steps, options)
+    _settle(library, steps, tally.analysed, options)
     report = _report(run_id, compared, tally, steps, started, options)
     outcome = "interrupted" if report.interrupted else "finished"
     library.catalog.end_run(run_id, outcome, report.found, report.analysed, report.failed)
@@ -104,7 +104,7 @@ def _record_files(library: Library, compared: Sequence[Comparison], options: Sca
     """Everything that the walk alone tells: no file is read for it."""
     for result in compared:
         catalog = library.catalog
-        if result.placed:
+        if result.placed or result.moved_from:
             catalog.place_files(result.placed, result.moved_from)
         if result.residecared:
             catalog.sidecars_changed(result.residecared)
@@ -204,12 +204,20 @@ def _pictures(
         yield part
 
 
-def _settle(library: Library, steps: Steps, options: ScanOptions) -> None:
-    """Remember which vectors to search, and tidy the vector store."""
-    if steps.embedding_model and library.vectors.has(image_table(steps.embedding_model)):
-        library.catalog.set_setting(EMBEDDING, steps.embedding_model)
-    if not options.stop() and library.vectors.has(DOCUMENTS):
+def _settle(library: Library, steps: Steps, analysed: int, options: ScanOptions) -> None:
+    """Remember which vectors to search, and tidy the vector store after new rows."""
+    model = steps.embedding_model
+    before = library.catalog.settings().get(EMBEDDING)
+    if model and model != before and _may_replace(library, model, before):
+        library.catalog.set_setting(EMBEDDING, model)
+    if analysed and not options.stop() and library.vectors.has(DOCUMENTS):
         library.vectors.compact()
+
+
+def _may_replace(library: Library, model: str, before: str | None) -> bool:
+    """Another model's vectors are searched once they are as complete as those that were searched before."""
+    mine = library.vectors.count(image_table(model))
+    return mine > 0 and (before is None or mine >= library.vectors.count(image_table(before)))
 
 
 def _report(

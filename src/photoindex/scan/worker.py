@@ -25,8 +25,6 @@ from photoindex.records import Outcome, Picture, Problem, Uint8Image, View, phot
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.steps import STEPS, StepSpec
 
-# What the hash and the thumbnail are taken from: PDQ needs a draft of at least 1024 (see steps/hash.py).
-_PICTURE_STEP_SIDE = 1024
 _READ_ERRORS = {"permission", "io_error", "vanished", "changed_while_reading", "not_a_file"}
 
 
@@ -97,6 +95,7 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
         return Picture(task.file, source.sha256, {}, tuple(outcomes), wanted, is_new=task.due is None)
     try:
         _ = source.image
+        prepared = {name: prepare_view(source.at_least(short_side_for(view)), view) for name, view in views.items()}
     except Unreadable as failure:
         outcomes.append(_decode_failure(failure.problem))
         return Picture(task.file, source.sha256, {}, tuple(outcomes), problem=failure.problem)
@@ -104,7 +103,6 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
         problem = _crash("decoding the picture", error)
         return Picture(task.file, source.sha256, {}, (*outcomes, _decode_failure(problem)), problem=problem)
     outcomes += [run_picture_step(STEPS[name], source) for name in pixel_steps]
-    prepared = {name: prepare_view(source.image, view) for name, view in views.items()}
     return Picture(task.file, source.sha256, prepared, tuple(outcomes), wanted, is_new=task.due is None)
 
 
@@ -141,8 +139,15 @@ def _crash(doing: str, error: Exception) -> Problem:
 def _short_side(wanted: frozenset[str], job: WorkerJob) -> int | None:
     sides = [short_side_for(view) for step, views in job.views.items() if step in wanted for view in views]
     if wanted & {"thumbnail", "hash"}:
-        sides.append(_PICTURE_STEP_SIDE)
+        sides.append(_picture_step_side())
     return max(sides, default=None)
+
+
+def _picture_step_side() -> int:
+    from photoindex.steps import hash as pdq_step
+    from photoindex.steps import thumbnail
+
+    return max(pdq_step.SHORT_SIDE, thumbnail.SHORT_SIDE)
 
 
 def _is_known(sha256: str, known: npt.NDArray[np.int64]) -> bool:

@@ -47,9 +47,10 @@ _LEDGER_COLUMNS = [
 _DUE = """
 SELECT p.photo_id FROM photos p
 ANTI JOIN (SELECT photo_id FROM ledger WHERE step = $step AND version = $version AND status <> 'skipped'
-           AND model IS NOT DISTINCT FROM $model) l USING (photo_id)
-ANTI JOIN (SELECT photo_id FROM ledger WHERE step = 'decode' AND status = 'failed' AND version = $decode) d
+           AND model IS NOT DISTINCT FROM $model AND NOT $again AND NOT ($retry AND status = 'failed')) l
     USING (photo_id)
+ANTI JOIN (SELECT photo_id FROM ledger WHERE step = 'decode' AND status = 'failed' AND version = $decode
+           AND NOT $retry) d USING (photo_id)
 """
 _PLACES = """
 SELECT photo_id, sha256, path, root, size, mtime_ns, device, inode, sidecars, sidecar_sig
@@ -172,12 +173,16 @@ class Catalog:
 
     # -- what is due
 
-    def due(self, wanted: Sequence[Wanted], decode_version: int) -> dict[int, set[str]]:
-        """Photo ids with the names of their due steps."""
+    def due(
+        self, wanted: Sequence[Wanted], decode_version: int, again: Collection[str] = (), retry: bool = False
+    ) -> dict[int, set[str]]:
+        """Photo ids with the names of their due steps; as if the steps `again` were not done, and failures not there
+        where `retry`."""
         due: dict[int, set[str]] = {}
         with self.file.read() as con:
             for want in wanted:
                 values = {"step": want.step, "version": want.version, "model": want.model, "decode": decode_version}
+                values |= {"again": want.step in again, "retry": retry}
                 for (photo_id,) in con.execute(_DUE, values).fetchall():
                     due.setdefault(photo_id, set()).add(want.step)
         return due
@@ -286,7 +291,9 @@ def _save_photos(con: DuckDBPyConnection, batch: Sequence[Analysed]) -> None:
 
 
 def _save_ledger(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]], run_id: int) -> None:
-    delete_matching(con, "ledger", ["photo_id", "step"], [(i, o.step) for i, o in outcomes])
+    """Rows of these steps are replaced; a decoding that failed once is over when the photo has come through."""
+    done = {(i, DECODE) for i, _ in outcomes}
+    delete_matching(con, "ledger", ["photo_id", "step"], [*done, *((i, o.step) for i, o in outcomes)])
     rows = [
         (i, o.step, o.version, o.status, o.model, o.runtime, o.ms, *_problem(o.problem), now(), run_id)
         for i, o in outcomes

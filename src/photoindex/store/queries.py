@@ -203,7 +203,7 @@ _DOCUMENT_PARTS = """
 SELECT w.photo_id, f.paths, o.lines, t.tags, m.title, m.description, m.keywords, c.city, c.metropolis, c.region,
     c.country
 FROM wanted w
-LEFT JOIN (SELECT photo_id, list(path) AS paths FROM files SEMI JOIN wanted USING (photo_id) GROUP BY 1) f
+LEFT JOIN (SELECT photo_id, list(path ORDER BY path) AS paths FROM files SEMI JOIN wanted USING (photo_id) GROUP BY 1) f
     USING (photo_id)
 LEFT JOIN (SELECT photo_id, list(text ORDER BY line) AS lines FROM ocr_lines SEMI JOIN wanted USING (photo_id)
            GROUP BY 1) o USING (photo_id)
