@@ -65,7 +65,7 @@ def measure(n: int, threshold: int, frames: int) -> dict[str, float]:
     before = megabytes()
     start = time.process_time()
     if frames:
-        groups = near_groups(hashes, np.full(len(hashes), 100), threshold)
+        groups = near_groups([hashes], np.full(len(hashes), 100), threshold)
         paired = np.concatenate([group.members for group in groups])
         found = len(paired)
     else:

@@ -34,8 +34,8 @@ def test_groups_are_the_connected_components_in_order_of_their_first_member() ->
 
 def test_without_pairs_there_are_no_groups() -> None:
     assert connected_groups(3, np.empty((0, 2), np.int64)) == []
-    assert near_groups(np.empty((0, 32), np.uint8), [], 8) == []
-    assert near_groups(flipped(0, 100, 200), good(3), 8) == []
+    assert near_groups([np.empty((0, 32), np.uint8)], [], 8) == []
+    assert near_groups([flipped(0, 100, 200)], good(3), 8) == []
 
 
 def test_each_photo_knows_the_distance_to_its_nearest() -> None:
@@ -44,20 +44,20 @@ def test_each_photo_knows_the_distance_to_its_nearest() -> None:
 
 
 def test_a_chain_of_near_hashes_is_one_group_held_by_its_shortest_links() -> None:
-    (group,) = near_groups(flipped(0, 8, 16, 21, 100), good(5), threshold=8)
+    (group,) = near_groups([flipped(0, 8, 16, 21, 100)], good(5), threshold=8)
     assert group.members.tolist() == [0, 1, 2, 3]
     assert group.links == ((0, 1, 8), (1, 2, 8), (2, 3, 5))
     assert group.distances.tolist() == [8, 8, 5, 5]
 
 
 def test_links_are_positions_among_the_members() -> None:
-    (group,) = near_groups(flipped(200, 0, 100, 4), good(4), threshold=8)
+    (group,) = near_groups([flipped(200, 0, 100, 4)], good(4), threshold=8)
     assert group.members.tolist() == [1, 3]
     assert group.links == ((0, 1, 4),)
 
 
 def test_equal_hashes_are_a_group_with_distance_zero() -> None:
-    (group,) = near_groups(flipped(0, 0, 5), good(3), threshold=8)
+    (group,) = near_groups([flipped(0, 0, 5)], good(3), threshold=8)
     assert group.members.tolist() == [0, 1, 2]
     assert group.links == ((0, 1, 0), (0, 2, 5))
     assert group.distances.tolist() == [0, 0, 5]
@@ -65,14 +65,14 @@ def test_equal_hashes_are_a_group_with_distance_zero() -> None:
 
 def test_a_low_quality_never_groups_and_connects_nothing() -> None:
     hashes = flipped(0, 8, 16)
-    assert near_groups(hashes, [100, 49, 100], threshold=8) == []
-    (group,) = near_groups(hashes, [100, 50, 100], threshold=8)
+    assert near_groups([hashes], [100, 49, 100], threshold=8) == []
+    (group,) = near_groups([hashes], [100, 50, 100], threshold=8)
     assert len(group.members) == 3
 
 
 def test_as_many_qualities_as_hashes_are_asked_for() -> None:
     with pytest.raises(ValueError, match="qualities"):
-        near_groups(flipped(0, 1), [100], 8)
+        near_groups([flipped(0, 1)], [100], 8)
 
 
 @pytest.mark.parametrize(("at_once", "labels"), [(1, 1), (1, 1 << 25), (1 << 18, 1 << 25)])
@@ -88,7 +88,7 @@ def test_groups_and_nearest_distances_are_those_of_all_pairs(
     bits ^= rng.random(bits.shape) < 0.05
     hashes = np.packbits(bits, axis=1)[rng.integers(0, 150, 160)]
     pairs, distances = pairs_within(hashes, 20)
-    groups = near_groups(hashes, good(160), 20)
+    groups = near_groups([hashes], good(160), 20)
     assert [g.members.tolist() for g in groups] == [g.tolist() for g in connected_groups(160, pairs)]
     nearest = nearest_distances(160, pairs, distances)
     assert len(groups) > 5
@@ -119,7 +119,7 @@ def published(threshold: int) -> tuple[list[dict[str, str]], list[NearGroup], di
         pytest.skip("the test pictures are not on this machine")
     rows = [row for row in csv.DictReader(TRUTH.open(encoding="utf-8", newline="")) if row["pdq_hash"]]
     hashes = np.array([list(bytes.fromhex(row["pdq_hash"])) for row in rows], np.uint8)
-    groups = near_groups(hashes, [int(row["pdq_quality"]) for row in rows], threshold)
+    groups = near_groups([hashes], [int(row["pdq_quality"]) for row in rows], threshold)
     return rows, groups, {rows[k]["file"]: number for number, g in enumerate(groups) for k in g.members}
 
 
@@ -148,3 +148,12 @@ def test_bursts_and_look_alikes_are_never_grouped(threshold: int) -> None:
     assert [file for file in different if file in group_of] == []
     families = [{rows[k]["original_file"] for k in group.members} for group in groups]
     assert [family for family in families if len(family) > 1] == []
+
+
+def test_the_nearer_of_two_kinds_of_hash_counts() -> None:
+    squashed, own = flipped(0, 20, 100), flipped(0, 5, 200)
+    (group,) = near_groups([squashed, own], good(3), threshold=8)
+    assert group.members.tolist() == [0, 1]
+    assert group.distances.tolist() == [5, 5]
+    (wider,) = near_groups([squashed, own], good(3), threshold=31)
+    assert wider.links == ((0, 1, 5),)

@@ -19,8 +19,9 @@ MAX_THRESHOLD = 128
 def dupes(library: Library, threshold: int = DEFAULT_THRESHOLD) -> list[Group]:
     """Groups of duplicate files, largest saving first within each kind: exact, then near.
 
-    exact: the same bytes. near: photos within `threshold` bits of another of the group (PDQ, 256 bits, of the
-    picture squashed to 512 x 512); pictures of low PDQ quality, flat or nearly so, are left out, because their
+    exact: the same bytes. near: photos within `threshold` bits of another of the group (PDQ, 256 bits; the
+    nearer of the hash of the squashed picture, which meets copies of any size, and of the picture at its own size,
+    which meets edits better); pictures of low PDQ quality, flat or nearly so, are left out, because their
     hashes say too little. All files of each photo are members of its near group.
     """
     files = _files_by_photo(library)
@@ -38,7 +39,8 @@ def _files_by_photo(library: Library) -> Mapping[int, Sequence[PhotoRow]]:
 
 
 def _near_groups(hashes: Sequence[HashRow], threshold: int) -> list[NearGroup]:
-    bits = np.frombuffer(b"".join(row.pdq for row in hashes), np.uint8).reshape(-1, 32)
+    kinds = ([row.pdq for row in hashes], [row.pdq_own for row in hashes])
+    bits = [np.frombuffer(b"".join(kind), np.uint8).reshape(-1, 32) for kind in kinds]
     return near_groups(bits, [row.quality for row in hashes], threshold)
 
 

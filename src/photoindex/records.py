@@ -107,8 +107,8 @@ class Place:
 class Hashes:
     """PDQ hashes (256 bits as 32 bytes) with PDQ's quality value, 0 to 100.
 
-    `pdq` is taken from the picture squashed to 512 x 512 and is what duplicates are grouped by;
-    `pdq_own` from the picture at its own size, for exchange with other programs.
+    `pdq` is taken from the picture squashed to 512 x 512, so that copies of any size meet; `pdq_own` from the
+    picture at its own size, as other programs exchange it. Duplicates are grouped by the nearer of the two.
     """
 
     pdq: bytes
@@ -279,10 +279,11 @@ class DocumentParts:
 
 @dataclass(frozen=True, slots=True)
 class HashRow:
-    """A photo's PDQ hash for grouping (32 bytes) with its quality, 0 to 100."""
+    """A photo's two PDQ hashes (32 bytes each) with the lower of their qualities, 0 to 100."""
 
     photo_id: int
     pdq: bytes
+    pdq_own: bytes
     quality: int
 
 
@@ -350,7 +351,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a duplicate group. `distance`: PDQ bits to the nearest other member (0 for the same bytes)."""
+    """A file in a duplicate group. `distance`: PDQ bits to the nearest other member (0 for the same bytes).
+
+    The smaller of two distances counts: of the squashed pictures and of the pictures at their own size.
+    """
 
     photo: PhotoRow
     distance: int

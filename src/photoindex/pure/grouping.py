@@ -32,22 +32,26 @@ class NearGroup:
 
 
 def near_groups(
-    hashes: npt.NDArray[np.uint8],
+    hashes: Sequence[npt.NDArray[np.uint8]],
     qualities: npt.NDArray[np.integer[Any]] | Sequence[int],
     threshold: int,
     min_quality: int = MIN_QUALITY,
 ) -> list[NearGroup]:
-    """Groups of two and more hashes in which each is within `threshold` bits of another (single link).
+    """Groups of two and more photos in which each is within `threshold` bits of another (single link).
 
-    `hashes`: uint8 of shape (n, 32); `qualities`: PDQ's, 0 to 100, n of them. A hash below `min_quality` says too
-    little and is in no group. Groups come in the order of their first member. Exact, in memory that grows with n
-    and not with the number of pairs. Raises ValueError for wrong shapes or a threshold outside 0 to 256.
+    `hashes`: one array or more, uint8 of shape (n, 32), each another hash of the same n photos; two photos are as far
+    apart as the nearest of their hashes of one kind. `qualities`: PDQ's, 0 to 100, n of them. A photo below
+    `min_quality` says too little and is in no group. Groups come in the order of their first member. Exact, in memory
+    that grows with n and not with the number of pairs. Raises ValueError for wrong shapes or a threshold outside 0 to
+    256.
     """
     quality = np.asarray(qualities)
-    if quality.shape != hashes.shape[:1]:
-        raise ValueError(f"{len(hashes)} hashes need as many qualities, not {quality.shape}")
+    for kind in hashes:
+        if quality.shape != kind.shape[:1]:
+            raise ValueError(f"{len(kind)} hashes need as many qualities, not {quality.shape}")
     trusted = np.flatnonzero(quality >= min_quality)
-    pairs, distances = _spanning_forest(len(trusted), threshold, pair_blocks(hashes[trusted], threshold))
+    blocks = (block for kind in hashes for block in pair_blocks(kind[trusted], threshold))
+    pairs, distances = _spanning_forest(len(trusted), threshold, blocks)
     return [
         NearGroup(trusted[members], nearest, links)
         for members, nearest, links in _described(len(trusted), pairs, distances)
@@ -111,8 +115,11 @@ def _forest(n: int, pairs: Indexes, distances: Distances) -> tuple[Indexes, Dist
     from scipy.sparse import coo_array  # type: ignore[import-untyped,unused-ignore]
     from scipy.sparse.csgraph import minimum_spanning_tree  # type: ignore[import-untyped,unused-ignore]
 
-    # A graph adds up what is told twice, and takes a weight of 0 for no link: hence unique, and one more bit each.
-    _, once = np.unique(pairs[:, 0] * n + pairs[:, 1], return_index=True)
+    # A graph adds up what is told twice, and takes a weight of 0 for no link: hence the nearest of each pair, and one
+    # more bit each.
+    nearest_first = np.argsort(distances, kind="stable")
+    _, first = np.unique((pairs[:, 0] * n + pairs[:, 1])[nearest_first], return_index=True)
+    once = nearest_first[first]
     weights = distances[once].astype(np.float64) + 1
     graph = coo_array((weights, (pairs[once, 0], pairs[once, 1])), shape=(n, n)).tocsr()
     tree = minimum_spanning_tree(graph).tocoo()

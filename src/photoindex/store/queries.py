@@ -91,8 +91,8 @@ class Queries:
             return [row[0] for row in con.execute(sql, values).fetchall()]
 
     def hashes(self) -> list[HashRow]:
-        """The PDQ hash of every photo that has a present file."""
-        sql = """SELECT photo_id, pdq, quality FROM hashes
+        """The PDQ hashes of every photo that has a present file."""
+        sql = """SELECT photo_id, pdq, pdq_own, least(quality, quality_own) FROM hashes
             WHERE photo_id IN (SELECT photo_id FROM files WHERE missing_since IS NULL) ORDER BY photo_id"""
         with self._file.read() as con:
             return [HashRow(*row) for row in con.execute(sql).fetchall()]
