@@ -59,7 +59,17 @@ def pull(
         with _progress() as progress:
             installed = install(registry, spec, models_dir, progress)
         _say_trust(installed)
+        _prepare(installed)
         typer.echo(f"{spec.name}\t{installed.path}")
+
+
+def _prepare(installed: InstalledModel) -> None:
+    """Make an embedding model's ONNX forms now rather than at the first scan: searching works without torch then."""
+    from photoindex.steps.forms import forms_ready, make_forms
+
+    if installed.spec.task in ("embedding", "tags") and not forms_ready(installed):
+        typer.echo(f"{installed.spec.name}: preparing it for this machine, about a minute", err=True)
+        make_forms(installed)
 
 
 @app.command()

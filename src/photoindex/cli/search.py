@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from photoindex.cli.lean import leave_out_pandas
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library, parse_date, registry_of
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
@@ -46,6 +47,7 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Show why each photo is in the result.")] = False,
 ) -> None:
     """Find photos by what they show, the text in them, their tags, names, places, dates and cameras."""
+    leave_out_pandas()
     from photoindex.records import Filters
     from photoindex.render.results import print_hits
     from photoindex.search import SearchOptions

@@ -55,7 +55,8 @@ def print_results(
     """Rows in the chosen format. `columns` are those of csv; `null` ends paths with a NUL byte, as xargs -0 reads."""
     match Format.paths if null else output:
         case Format.table:
-            table()
+            if rows:
+                table()
         case Format.json:
             print_json(rows)
         case Format.ndjson:

@@ -152,6 +152,8 @@ def _print_steps(report: ScanReport) -> None:
 
 def _print_notes(report: ScanReport) -> None:
     target = console(error=True)
+    if not report.found:
+        target.print("No pictures there. Hidden files, links and other kinds of files are left alone.")
     reasons: dict[str, list[str]] = {}
     for name, problem in report.skipped.items():
         reasons.setdefault(problem.message, []).append(name)
