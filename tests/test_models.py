@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from photoindex.cli.models import app
-from photoindex.errors import (
+from photoindex.errors import ModelBroken, (
     ModelMissing,
     RegistryInvalid,
     UnknownModel,
@@ -23,6 +23,7 @@ WEIGHTS = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 HUB_URL = "https://huggingface.co/someone/small/resolve/main/weights.bin"
 HEAD = 'task = "embedding"\narchitecture = "ViT-B-32"\nlicence = "MIT"\ncommercial = true\n'
+FACES = HEAD.replace("embedding", "faces").replace("ViT-B-32", "insightface")
 
 
 def registry_with(folder: Path, text: str) -> Registry:
@@ -181,7 +182,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def user_model(home: Path, extra: str = "") -> None:
     (home / "w.bin").write_bytes(WEIGHTS)
     files = f'files = [{{ name = "weights.bin", url = "{(home / "w.bin").as_uri()}", size = {len(WEIGHTS)} }}]\n'
-    (home / "models.toml").write_text(f"[models.small]\n{HEAD}{files}{extra}")
+    (home / "models.toml").write_text(f"[models.small]\n{FACES}{files}{extra}")
 
 
 def test_list_shows_licence_use_and_profiles_as_json(home: Path) -> None:
@@ -209,13 +210,20 @@ def test_pull_prints_the_folder_and_says_what_nobody_vouches_for(home: Path) -> 
 
 
 def test_pull_of_a_profile_fetches_its_models_and_notes_research_only_first(home: Path) -> None:
-    extra = '[profiles.mine]\nembedding = "small"\nocr = "rapidocr-ppocr-v6-small"\n'
+    extra = '[profiles.mine]\nfaces = "small"\nocr = "rapidocr-ppocr-v6-small"\n'
     user_model(home, extra.replace("[prof", 'note = "For research only."\n[prof'))
     text = (home / "models.toml").read_text()
     (home / "models.toml").write_text(text.replace("commercial = true", "commercial = false"))
     result = CliRunner().invoke(app, ["pull", "--profile", "mine"])
     assert result.stderr.startswith("small: For research only.")
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["small", "rapidocr-ppocr-v6-small"]
+
+
+def test_an_embedding_model_that_does_not_load_is_told_at_once(home: Path) -> None:
+    user_model(home)
+    text = (home / "models.toml").read_text().replace(FACES, HEAD)
+    (home / "models.toml").write_text(text)
+    assert isinstance(CliRunner().invoke(app, ["pull", "small"]).exception, ModelBroken)
 
 
 def test_pull_of_nothing_asks_what_to_pull(home: Path) -> None:
