@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from photoindex.cli.models import app
-from photoindex.errors import ModelBroken, (
+from photoindex.errors import (
+    ModelBroken,
     ModelMissing,
     RegistryInvalid,
     UnknownModel,
