@@ -52,11 +52,13 @@ def as_picture(image: Image.Image) -> Picture:
     return Picture(FoundFile("drawn.png", "", 0, 0, 0, 0), "0" * 64, {Ocr.views[0].name: view})
 
 
-def page(lines: Sequence[str], size: tuple[int, int] = (640, 480), letters: int = 36) -> Image.Image:
+def page(
+    lines: Sequence[str], size: tuple[int, int] = (640, 480), letters: int = 36, spacing: float = 2.0
+) -> Image.Image:
     image = Image.new("RGB", size, (238, 236, 228))
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(letters)
     for row, line in enumerate(lines):
-        pen.text((50, 40 + row * letters * 2), line, fill=(25, 25, 30), font=font)
+        pen.text((50, 40 + row * letters * spacing), line, fill=(25, 25, 30), font=font)
     return image
 
 
@@ -106,13 +108,25 @@ def test_a_page_is_read_whichever_way_it_was_scanned(ocr: Ocr, degrees: int) -> 
     assert sorted(texts(lines)) == sorted(RECEIPT)
 
 
-def test_small_type_on_a_full_page_is_read(ocr: Ocr) -> None:
+@pytest.mark.parametrize(
+    ("size", "letters", "spacing", "width"),
+    [((2000, 2600), 28, 2.0, 14), ((3024, 4032), 24, 1.4, 24)],
+    ids=["small", "seen as one block"],
+)
+def test_small_type_in_a_large_picture_is_read(
+    ocr: Ocr, size: tuple[int, int], letters: int, spacing: float, width: int
+) -> None:
     words = tokens("quarterly harvest of the northern orchard rose while exports through the old harbour fell")
-    lines = [" ".join(words[at % 7 : at % 7 + 7]) for at in range(40)]
-    (found,) = read(ocr, page(lines, (2000, 2600), 28))
-    assert len(found) == 40
-    said, seen = tokens(" ".join(lines)), tokens(" ".join(texts(found)))
-    assert len(set(said) - set(seen)) == 0
+    lines = [" ".join((words[at % 7 :] + words)[:width]) for at in range(20)]
+    (found,) = read(ocr, page(lines, size, letters, spacing))
+    assert len(found) == 20
+    assert set(tokens(" ".join(texts(found)))) == set(words)
+
+
+def test_a_thing_like_one_letter_is_not_taken_for_text(ocr: Ocr) -> None:
+    wheel = Image.new("RGB", (900, 700), (120, 140, 120))
+    ImageDraw.Draw(wheel).ellipse((250, 150, 650, 550), outline=(20, 20, 20), width=40)
+    assert read(ocr, wheel) == [()]
 
 
 def test_each_picture_of_a_batch_keeps_its_own_lines(ocr: Ocr) -> None:

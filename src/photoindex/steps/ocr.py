@@ -10,6 +10,8 @@ from photoindex.models.spec import InstalledModel
 from photoindex.records import Picture, Problem, TextLine, Uint8Image, View
 from photoindex.steps.work_view import WORK
 
+SINGLE_LETTER = 0.9  # the confidence that a line of a single letter needs
+
 
 class Reader(Protocol):
     """A recogniser of text. `runtime` says what executes it, for the ledger."""
@@ -47,7 +49,9 @@ class Ocr:
         return [tuple(line for line in lines if self._is_text(line)) for lines in found]
 
     def _is_text(self, line: TextLine) -> bool:
-        return line.confidence >= self._least and any(char.isalnum() for char in line.text)
+        letters = sum(char.isalnum() for char in line.text)
+        # One letter alone is mostly a thing that looked like one: a wheel an O, a fence a Chinese character.
+        return letters > 0 and line.confidence >= (self._least if letters > 1 else max(self._least, SINGLE_LETTER))
 
     def close(self) -> None:
         self._reader.close()

@@ -1,7 +1,7 @@
 """PP-OCR from ONNX files: differentiable binarization finds lines (Liao et al., 2020), a CTC recogniser reads them.
 
-Cost is governed by the detector, which every picture pays. So it looks twice: at a small size always, at a larger
-only where the first look saw small letters. What follows the networks (boxes, crops, letters) is RapidOCR's.
+Cost is governed by the detector, which every picture pays. So it looks at a small size first, and again at a larger
+one only where small letters were seen. What follows the networks (boxes, crops, letters) is RapidOCR's.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.session import Session
 from photoindex.steps.opencv_guard import require_one_opencv
 
-FIRST_LOOK = 640  # pixels, longest side
-SECOND_LOOK = 960
+FIRST_LOOK, CLOSER_LOOK, CLOSEST_LOOK = 640, 960, 1280  # pixels, longest side
 ENLARGE = 2.0  # how far a picture smaller than the look is enlarged: thin strokes are missed at their own size
-# A quarter of the lines lower than this, in pixels of the first look, call for the second.
-SMALL_LINE = 22.0
+# Heights of lines in pixels of the first look: a quarter of them below these calls for a closer or the closest look.
+SMALL_LINE, TINY_LINE = 22.0, 11.0
+# Type too small to be told apart shows as one block as high as BLOCK, or as a mere hint of probability; so do many
+# things that hold no text. There a small window at full size decides: where it shows lines, the whole is looked at.
+BLOCK, HINT = 160.0, 0.15
+WINDOW, WINDOW_LINES = 320, 3
 DOUBTFUL = 0.8  # confidence below which a line is also read upside down
 LINE_HEIGHT = 48  # what the recogniser takes
 LINE_WIDTHS = 32  # widths are rounded up to a multiple of this, so that shapes recur
@@ -69,16 +72,36 @@ class PpOcr:
 
     def _find(self, picture: Uint8Image) -> FloatArray:
         """Quadrilaterals (n, 4, 2) in pixels of `picture`, clockwise from the top left of each line."""
-        found = self._look(picture, FIRST_LOOK)
-        scale = _scale(picture, FIRST_LOOK)
-        if len(found) and scale < _scale(picture, SECOND_LOOK) and _low_quarter(found) * scale < SMALL_LINE:
-            closer = self._look(picture, SECOND_LOOK)
+        seen = self._probabilities(picture, FIRST_LOOK)
+        found = self._quads(seen, picture)
+        side = self._next_look(picture, seen, found * _scale(picture, FIRST_LOOK))
+        if _scale(picture, FIRST_LOOK) < _scale(picture, side):
+            closer = self._quads(self._probabilities(picture, side), picture)
             return closer if len(closer) >= len(found) else found
         return found
 
-    def _look(self, picture: Uint8Image, side: int) -> FloatArray:
-        probabilities = _run(self._det, _prepare_picture(picture, side))
-        found, _ = self._boxes(probabilities, picture.shape[:2])
+    def _next_look(self, picture: Uint8Image, seen: FloatArray, found: FloatArray) -> int:
+        """The size of the next look, or that of the first where it is enough. `found` in pixels of the first look."""
+        heights = np.linalg.norm(found[:, [1, 3]] - found[:, :1], axis=2).min(axis=1)
+        quarter = np.percentile(heights, 25) if len(heights) else BLOCK
+        if quarter < SMALL_LINE:
+            return CLOSEST_LOOK if quarter < TINY_LINE else CLOSER_LOOK
+        suspect = heights.max() > BLOCK if len(heights) else seen.max() > HINT
+        return CLOSEST_LOOK if suspect and self._hides_lines(picture, seen[0, 0]) else FIRST_LOOK
+
+    def _hides_lines(self, picture: Uint8Image, seen: FloatArray) -> bool:
+        """Whether lines show in a window of full size around the place that looked most like text."""
+        place = np.array(np.unravel_index(seen.argmax(), seen.shape)) / seen.shape * picture.shape[:2]
+        top, left = np.maximum(0, place.astype(int) - WINDOW // 2)
+        window = picture[top : top + WINDOW, left : left + WINDOW]
+        return len(self._quads(self._probabilities(window, WINDOW), window)) >= WINDOW_LINES
+
+    def _probabilities(self, picture: Uint8Image, side: int) -> FloatArray:
+        """(1, 1, height, width): how much each pixel of the picture fitted to `side` looks like text."""
+        return _run(self._det, _prepare_picture(picture, side))
+
+    def _quads(self, seen: FloatArray, picture: Uint8Image) -> FloatArray:
+        found, _ = self._boxes(seen, picture.shape[:2])
         if not len(found):
             return np.zeros((0, 4, 2), np.float32)
         from rapidocr.ch_ppocr_det import TextDetector
@@ -160,12 +183,6 @@ def _silence_rapidocr() -> None:
 
 def _scale(picture: Uint8Image, side: int) -> float:
     return float(min(ENLARGE, side / max(picture.shape[:2])))
-
-
-def _low_quarter(quads: FloatArray) -> float:
-    """The height in pixels that a quarter of the lines stay below."""
-    sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=2)
-    return float(np.percentile(sides.min(axis=1), 25))
 
 
 def _prepare_picture(picture: Uint8Image, side: int) -> FloatArray:
