@@ -104,3 +104,13 @@ def test_torch_and_the_exported_form_agree_on_the_same_pictures(clip):
         found = open_session(forms.visual, [runtime], probe=pixels, expected=expected).run(pixels)["vectors"]
         assert found.dtype == np.float32
         assert np.sum(found * expected["vectors"], axis=1).min() > 0.999
+
+
+def test_openvino_is_kept_from_sending_telemetry() -> None:
+    code = (
+        "import sys\n"
+        "from photoindex.runtimes.openvino_session import precisions\n"
+        "assert precisions()\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,7 @@ class OpenVinoSession:
     """An ONNX file compiled by OpenVINO for the CPU. Weights stay float32 on disk; `precision` is that of the sums."""
 
     def __init__(self, path: Path, *, precision: Precision = "f32", threads: int | None = None) -> None:
-        import openvino
-
+        openvino = _openvino()
         self._path = path
         self._runtime = f"openvino-cpu-{precision}"
         core = openvino.Core()
@@ -52,10 +52,19 @@ class OpenVinoSession:
 
 def precisions() -> list[Precision]:
     """What to try on this CPU, best first: bfloat16 only where OpenVINO lists it as a strength of the processor."""
+    strengths = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["bf16", "f32"] if "BF16" in strengths else ["f32"]
+
+
+def _openvino() -> Any:
+    """The package, kept from its telemetry: importing it would send an event over the network from a forked process.
+
+    OpenVINO goes on without where its telemetry package is not installed, so that is what it is told.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    strengths = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ["bf16", "f32"] if "BF16" in strengths else ["f32"]
+    return openvino
 
 
 def _properties(precision: Precision, threads: int | None) -> dict[str, Any]:
