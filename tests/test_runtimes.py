@@ -1,5 +1,8 @@
 """The ladder of runtimes: the first that gives believable numbers runs the model, and failures are told."""
 
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
