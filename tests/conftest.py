@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from photoindex.store.library import Library
 
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # for scenes.py
 TINY_CLIP = Path(__file__).with_name("tiny_clip")
 QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
 
@@ -117,6 +118,7 @@ class Shell:
 
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
         with self.patch.context() as patch:
+            patch.setenv("PHOTOINDEX_HOME", str(self.home))  # a shell of wider scope may have set its own since
             patch.setattr(sys, "argv", ["photoindex", *map(os.fspath, arguments)])
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
@@ -134,7 +136,8 @@ class Shell:
         before = ["-c", f"{script}\nfrom photoindex.cli import main\nmain()"] if script else ["-m", "photoindex"]
         command = [sys.executable, *before, *map(os.fspath, arguments)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True)
+        env = {**os.environ, "PHOTOINDEX_HOME": str(self.home)}
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True, env=env)
 
     def scan(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Any:
         """A scan with the steps that need no model; its report."""
@@ -149,12 +152,16 @@ class Shell:
             return con.execute(sql).fetchall()
 
 
+def shell(home: Path, patch: pytest.MonkeyPatch) -> Shell:
+    for name in ("PHOTOINDEX_LIBRARY", "PHOTOINDEX_MODELS", "FORCE_COLOR"):
+        patch.delenv(name, raising=False)
+    patch.setenv("PHOTOINDEX_HOME", str(home))
+    return Shell(home, patch)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    for name in ("PHOTOINDEX_LIBRARY", "PHOTOINDEX_MODELS", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PHOTOINDEX_HOME", str(tmp_path / "home"))
-    return Shell(tmp_path / "home", monkeypatch)
+    return shell(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture
@@ -173,13 +180,17 @@ def ended() -> Iterator[Callable[[subprocess.Popen[bytes]], subprocess.Popen[byt
         process.communicate()
 
 
-@pytest.fixture
-def tiny_clip(run: Shell) -> Shell:
-    """`run` with the small OpenCLIP model of tests/tiny_clip in the user's models.toml."""
+def install_tiny_clip(run: Shell) -> None:
+    """Put the small OpenCLIP model of tests/tiny_clip into the user's models.toml, as the profile `tiny`."""
     if not [*TINY_CLIP.glob("*.safetensors")]:
         pytest.skip("tests/tiny_clip holds no weights; scripts/train_tiny_clip.py makes them")
     blocks = (TINY_CLIP / "models.toml").read_text().replace('path = "."', f'path = "{TINY_CLIP}"')
     blocks = blocks.replace('vocabulary = "vocabulary.txt"', f'vocabulary = "{TINY_CLIP / "vocabulary.txt"}"')
     run.home.mkdir(exist_ok=True)
     (run.home / "models.toml").write_text(blocks)
+
+
+@pytest.fixture
+def tiny_clip(run: Shell) -> Shell:
+    install_tiny_clip(run)
     return run

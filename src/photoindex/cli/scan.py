@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -63,7 +66,17 @@ def scan(
         accept_missing=accept_missing,
     )
     report = run_scan(folders, library, options, output)
-    raise typer.Exit(130 if report.interrupted else 1 if report.failed else 0)
+    if report.interrupted:
+        _leave(130)
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without taking torch apart first, which takes longer than stopping the scan."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run_scan(folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat) -> ScanReport:

@@ -6,8 +6,11 @@ This module is loaded once by the fork server and inherited by every worker, so 
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +62,16 @@ class Batches(torch.utils.data.Dataset["PackedBatch"]):
 def start_worker(_: int) -> None:
     """Ctrl-C belongs to the main process, which ends the workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stderr.flush()
+    threading.Thread(target=_end_with_scan, daemon=True).start()
+
+
+def _end_with_scan() -> None:
+    """A worker ends when the scan's process does, however that died: torch only watches the fork server, which
+    lives as long as its workers do."""
+    scan = multiprocessing.parent_process()
+    if scan is not None:
+        scan.join()
+        os._exit(1)
 
 
 def prepare(task: Task, job: WorkerJob) -> Picture:

@@ -51,6 +51,7 @@ class Writer:
             raise self._error
 
     def _work(self) -> None:
+        self._library.vectors.warm_up()  # now, beside the decoding, or the end of a stopped scan waits for it
         while (batch := self._queue.get()) is not None:
             if self._error is None:
                 try:

@@ -94,6 +94,10 @@ class Vectors:
 
     # -- writing
 
+    def warm_up(self) -> None:
+        """Import what writing needs, which takes seconds."""
+        import lancedb  # noqa: F401
+
     def put_images(self, model: str, vectors: Mapping[int, npt.NDArray[np.float16]]) -> None:
         """Insert or replace image vectors (width,) float16, and make them durable."""
         if not vectors:
