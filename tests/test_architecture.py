@@ -40,6 +40,21 @@ def imported_rooms(path: Path) -> Iterator[str]:
             yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("photoindex."))
 
 
+@pytest.mark.parametrize(
+    "command", ["", "scan", "search", "dupes", "status", "show", "failures", "demo", "models pull", "categories add"]
+)
+def test_help_loads_nothing_heavy(command: str) -> None:
+    script = (
+        "import sys\nfrom photoindex.cli import main\n"
+        f"sys.argv = ['photoindex', *{command.split()}, '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(*sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "Usage: " in ran.stdout
+    assert not HEAVY & set(ran.stdout.splitlines()[-1].split())
+
+
 @pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda p: p.relative_to(SRC).as_posix())
 def test_imports_point_down(path: Path) -> None:
     room = path.relative_to(SRC).parts[0].removesuffix(".py")
