@@ -26,6 +26,7 @@ from photoindex.media.views import prepare_view, short_side_for
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.pure.fold import document, tokens
 from photoindex.records import FoundFile, Picture, TextLine
+from photoindex.steps import Stopped
 from photoindex.steps.ocr import Ocr
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
@@ -95,6 +96,16 @@ def test_boxes_are_fractions_of_the_picture_around_the_letters(ocr: Ocr) -> None
     assert top - 25 < y.min() <= top + 3
     assert bottom - 3 <= y.max() < bottom + 25
     assert list(x) == pytest.approx([x.min(), x.max(), x.max(), x.min()], abs=3), "clockwise from the top left"
+
+
+def test_a_page_is_broken_off_when_the_scan_is_to_stop(ocr: Ocr) -> None:
+    asked = iter([False, True])
+    ocr.stop_when(lambda: next(asked))
+    try:
+        with pytest.raises(Stopped):
+            read(ocr, page(["first line", "second line", "third line"]))
+    finally:
+        ocr.stop_when(lambda: False)
 
 
 def test_a_picture_without_text_gives_no_lines(ocr: Ocr) -> None:

@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PHOTOS = {
-    "skimage": (
-        "data",
-        ("astronaut.png", "camera.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "horse.png")
-        + ("hubble_deep_field.jpg", "logo.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg")
-        + ("rocket.jpg",),
-    ),
-    "insightface": ("data/images", ("t1.jpg", "Tom_Hanks_54745.png")),
-}
+_PHOTOS = (
+    ("skimage", "data", "astronaut chelsea clock_motion coffee coins horse logo moon motorcycle_left page", ".png"),
+    ("skimage", "data", "hubble_deep_field retina rocket", ".jpg"),
+    ("insightface", "data/images", "t1", ".jpg"),
+)
 _RECEIPT = (
     "PIZZERIA BELLA NAPOLI",
     "Via Roma 12",
@@ -38,12 +34,12 @@ _SIGN = ("PRIVATE ROAD", "NO PARKING", "AT ANY TIME")
 def make_photos(folder: Path) -> int:
     """Fill `folder` with the demo's pictures and copies of some of them. Returns how many files there are."""
     folder.mkdir(parents=True)
-    for package, (inside, names) in _PHOTOS.items():
+    for package, inside, names, suffix in _PHOTOS:
         spec = importlib.util.find_spec(package)
-        base = Path(spec.origin or "").parent / inside if spec else None
-        for name in names:
-            if base and (base / name).is_file():
-                shutil.copyfile(base / name, folder / name)
+        base = Path(spec.origin or "").parent / inside if spec else Path()
+        for path in (base / f"{name}{suffix}" for name in names.split()):
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
     _lines(_RECEIPT, (640, 820), "#f6f3ea", "#2b2b2b", 34).rotate(2, expand=True, fillcolor="#6b5a48").save(
         folder / "IMG_20240512_203145.jpg", quality=88
     )

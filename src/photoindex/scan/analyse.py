@@ -8,7 +8,7 @@ from typing import Any
 
 from photoindex.records import Analysed, Outcome, Picture, Problem
 from photoindex.scan.steps import Steps
-from photoindex.steps import StepSpec
+from photoindex.steps import StepSpec, Stopped
 from photoindex.store.library import Library
 from photoindex.store.vectors import image_table
 
@@ -50,7 +50,10 @@ class Analyser:
                 return
             part = ready[at : at + size]
             started = time.perf_counter()
-            results = self._call(spec, part, [facts[p.photo_id] or {} for p in part])
+            try:
+                results = self._call(spec, part, [facts[p.photo_id] or {} for p in part])
+            except Stopped:
+                return
             ms = (time.perf_counter() - started) * 1000 / len(part)
             for picture, result in zip(part, results, strict=True):
                 outcomes[picture.photo_id].append(self._outcome(spec, result, ms))
@@ -62,6 +65,8 @@ class Analyser:
                 derive = spec.load()
                 return [derive(given[spec.needs[0]]) for given in facts]
             return self._steps.opened[spec.name].run(pictures, facts)
+        except Stopped:
+            raise
         except Exception as error:  # noqa: BLE001 - libraries raise anything; one picture must cost that picture only
             if len(pictures) > 1:
                 return [self._call(spec, [p], [f])[0] for p, f in zip(pictures, facts, strict=True)]

@@ -134,12 +134,12 @@ def _analyse_due(
 
         if plan.tasks:
             warm_up()
-        steps.open(plan.steps())
+        steps.open(plan.steps(), options.stop)
         linked = _work(library, steps, plan.without(steps.skipped), run_id, tally, options)
         if linked and options.limit is None and not options.stop():
             again = make_plan(library, steps, compared, options, only=linked).without(steps.skipped)
             tally.total += len(again)
-            steps.open(again.steps())
+            steps.open(again.steps(), options.stop)
             _work(library, steps, again, run_id, tally, options)
     write_due_documents(library)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
 from photoindex.records import Problem, View
-from photoindex.steps import ModelStep, StepSpec, open_model_step
+from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step
 from photoindex.store.catalog import Wanted
 
 
@@ -43,12 +43,14 @@ class Steps:
         """What the ledger must show for a photo to be up to date."""
         return [Wanted(spec.name, spec.version, self.model_of(spec)) for spec in self.runnable]
 
-    def open(self, names: Collection[str]) -> None:
+    def open(self, names: Collection[str], stop: Callable[[], bool]) -> None:
         """Load the models of these steps. One that cannot be used is skipped from here on, with its reason."""
         for spec in self.runnable:
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
                 try:
-                    self.opened[spec.name] = open_model_step(spec, self.installed[spec.name])
+                    opened = self.opened[spec.name] = open_model_step(spec, self.installed[spec.name])
+                    if isinstance(opened, Interruptible):
+                        opened.stop_when(stop)
                 except PhotoindexError as error:
                     self.skipped[spec.name] = Problem("model_unusable", str(error))
                 except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on

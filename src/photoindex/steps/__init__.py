@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from photoindex.errors import UnknownStep
 from photoindex.models.spec import InstalledModel, Task
@@ -35,6 +35,17 @@ class ModelStep(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Stopped(Exception):
+    """A run was broken off because the scan is to stop; what it had is dropped and stays due."""
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A model step whose run may take long: it asks `stop` now and then, and raises Stopped once that is True."""
+
+    def stop_when(self, stop: Callable[[], bool]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

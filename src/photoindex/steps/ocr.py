@@ -14,9 +14,10 @@ SINGLE_LETTER = 0.9  # the confidence that a line of a single letter needs
 
 
 class Reader(Protocol):
-    """A recogniser of text. `runtime` says what executes it, for the ledger."""
+    """A recogniser of text. `runtime` says what executes it, for the ledger; see Interruptible for `stop`."""
 
     runtime: str
+    stop: Callable[[], bool]
 
     def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
         """The lines of each picture (height, width, 3; uint8, RGB), from top to bottom."""
@@ -52,6 +53,10 @@ class Ocr:
         letters = sum(char.isalnum() for char in line.text)
         # One letter alone is mostly a thing that looked like one: a wheel an O, a fence a Chinese character.
         return letters > 0 and line.confidence >= (self._least if letters > 1 else max(self._least, SINGLE_LETTER))
+
+    def stop_when(self, stop: Callable[[], bool]) -> None:
+        """A dense page takes many seconds: ask `stop` between its lines, and raise Stopped once it is True."""
+        self._reader.stop = stop
 
     def close(self) -> None:
         self._reader.close()

@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class PaddleReader:
         if engine != "onnxruntime" and importlib.util.find_spec("paddle") is None:
             raise RuntimeUnavailable(installed.spec.name, "its weights need the package paddlepaddle")
         self.runtime = f"paddleocr-{engine}"
+        self.stop: Callable[[], bool] = lambda: False
         thresholds = installed.spec.thresholds
         arguments: dict[str, Any] = {
             "engine": engine,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from photoindex.models.spec import InstalledModel
 from photoindex.records import FloatArray, TextLine, Uint8Image
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.session import Session
+from photoindex.steps import Stopped
 from photoindex.steps.opencv_guard import require_one_opencv
 
 FIRST_LOOK, CLOSER_LOOK, CLOSEST_LOOK = 640, 960, 1280  # pixels, longest side
@@ -55,6 +56,7 @@ class PpOcr:
         self._det = _open(detector, spec.runtimes, (1, 3, 64, 64))
         self._rec = _open(recogniser, spec.runtimes, (1, 3, LINE_HEIGHT, 64))
         self.runtime = self._det.runtime
+        self.stop: Callable[[], bool] = lambda: False
 
     def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
         """The lines of each picture. Lines of all pictures are recognised together, sorted by width."""
@@ -66,12 +68,17 @@ class PpOcr:
             for picture, found in zip(pictures, quads, strict=True)
         ]
 
+    def _go_on(self) -> None:
+        if self.stop():
+            raise Stopped
+
     def close(self) -> None:
         self._det.close()
         self._rec.close()
 
     def _find(self, picture: Uint8Image) -> FloatArray:
         """Quadrilaterals (n, 4, 2) in pixels of `picture`, clockwise from the top left of each line."""
+        self._go_on()
         seen = self._probabilities(picture, FIRST_LOOK)
         found = self._quads(seen, picture)
         side = self._next_look(picture, seen, found * _scale(picture, FIRST_LOOK))
@@ -120,6 +127,7 @@ class PpOcr:
     def _read(self, crops: Sequence[Uint8Image]) -> list[Read]:
         texts: list[Read] = [("", 0.0)] * len(crops)
         for batch in _batches([_line_width(crop) for crop in crops]):
+            self._go_on()
             scores = _run(self._rec, _prepare_lines([crops[at] for at in batch]))
             best = scores.argmax(axis=2)
             sure = np.take_along_axis(scores, best[..., None], axis=2)[..., 0]
