@@ -11,7 +11,7 @@ from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
 from photoindex.records import Problem, View
-from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step
+from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
 from photoindex.store.catalog import Wanted
 
 
@@ -74,6 +74,7 @@ def resolve_steps(
     specs: Sequence[StepSpec], registry: Registry, profile: Mapping[Task, ModelSpec], models_dir: Path
 ) -> Steps:
     """Find each step's model without loading any. A step without weights is skipped with the command that helps."""
+    specs = [step_with(spec, profile[spec.task]) if spec.task and spec.task in profile else spec for spec in specs]
     steps = Steps(specs, profile["embedding"].name if "embedding" in profile else None)
     for spec in specs:
         if spec.task is None:

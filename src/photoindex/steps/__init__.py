@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from photoindex.errors import UnknownStep
-from photoindex.models.spec import InstalledModel, Task
+from photoindex.models.spec import InstalledModel, ModelSpec, Task
 from photoindex.records import Picture, Problem, View
 
 
@@ -80,6 +80,10 @@ _ALL = (
     StepSpec("faces", 1, "photoindex.steps.faces:Faces", task="faces"),
 )
 STEPS: Mapping[str, StepSpec] = {spec.name: spec for spec in _ALL}
+# Steps that are other code with other needs when their model is of this architecture.
+STEPS_BY_ARCHITECTURE: Mapping[tuple[str, str], StepSpec] = {
+    ("tags", "ram-plus"): StepSpec("tags", 1, "photoindex.steps.ram_plus:RamPlusTags", task="tags"),
+}
 
 
 def choose_steps(names: Sequence[str] | None) -> list[StepSpec]:
@@ -90,7 +94,12 @@ def choose_steps(names: Sequence[str] | None) -> list[StepSpec]:
     return [spec for spec in STEPS.values() if names is None or spec.name in names]
 
 
+def step_with(spec: StepSpec, model: ModelSpec) -> StepSpec:
+    """The step as it runs with this model: what code, and what it needs, may depend on the architecture."""
+    return STEPS_BY_ARCHITECTURE.get((spec.name, model.architecture), spec)
+
+
 def open_model_step(spec: StepSpec, installed: InstalledModel) -> ModelStep:
     """Load a model step with its weights. Raises ModelBroken, RuntimeUnavailable or DependencyBroken."""
-    step: ModelStep = spec.load()(installed)
+    step: ModelStep = step_with(spec, installed.spec).load()(installed)
     return step

@@ -1,0 +1,138 @@
+"""Tags with RAM++ (Huang et al. 2023, arXiv 2310.15200): a score for each tag of its own list, from the picture.
+
+A tag is reported where its score is above the threshold that its authors tuned for it, at the published input size.
+In the model's block: options `weights`, `tags` and `thresholds` name the files (tags and thresholds one a line, in
+the same order); thresholds `offset` is added to each of them (below 0: more tags), and no tag scored `minimum` or
+less is reported. A published threshold of 1 means never, and stays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from photoindex.errors import ModelBroken, RuntimeUnavailable
+from photoindex.models.spec import InstalledModel
+from photoindex.records import FloatArray, Picture, Problem, Tag, Uint8Image, View
+from photoindex.runtimes.openclip import CannotBuild
+from photoindex.runtimes.ram_plus import RamPlusSession, open_ram_plus
+from photoindex.steps import Stopped
+
+_VIEW = "tags"
+# One run stays well below a second where it can (a CPU takes seconds for one picture), so that Ctrl-C is obeyed.
+_RUN_S = 0.5
+_MOST = {"cpu": 4, "cuda": 32, "mps": 8}
+
+
+class RamPlusTags:
+    """The tags step with RAM++. One view, squashed to a square; facts are tuples of Tag, best first."""
+
+    def __init__(self, installed: InstalledModel, *, threads: int | None = None) -> None:
+        """Loads weights, tags and thresholds. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
+        self.model = installed.spec.name
+        self._names = _lines(installed, "tags")
+        self._thresholds = read_thresholds(installed, len(self._names))
+        try:
+            self._session = open_ram_plus(_file(installed, "weights"), threads=threads)
+        except CannotBuild as error:
+            raise _broken(installed, str(error)) from error
+        try:
+            _check(installed, self._session, self._names)
+        except ModelBroken:
+            self._session.close()
+            raise
+        self.runtime = self._session.runtime
+        self.views = (View(_VIEW, "squash", self._session.side, "bilinear"),)
+        self.batch_size = _batch_size(self._session)
+
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[tuple[Tag, ...] | Problem]:  # noqa: ARG002
+        """Tags of each picture from its view `tags`, uint8 (side, side, 3).
+
+        A batch that the device cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
+        """
+        return [self._choose(scores) for scores in self._score(np.stack([p.views[_VIEW] for p in pictures]))]
+
+    def stop_when(self, stop: Callable[[], bool]) -> None:
+        """A CPU takes seconds for a picture; from now on a run ends in its middle once `stop` answers True."""
+
+        def check() -> None:
+            if stop():
+                raise Stopped
+
+        self._session.before_each_block(check)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _score(self, pixels: Uint8Image) -> FloatArray:
+        try:
+            return self._session.run({"pixels": pixels})["scores"].astype(np.float32)
+        except RuntimeUnavailable:
+            if len(pixels) == 1:
+                raise
+        half = len(pixels) // 2
+        self.batch_size = min(self.batch_size, half)
+        return np.concatenate([self._score(pixels[:half]), self._score(pixels[half:])])
+
+    def _choose(self, scores: FloatArray) -> tuple[Tag, ...] | Problem:
+        if not np.isfinite(scores).all():
+            return Problem("not_finite", "the tagging model gave no finite numbers for this picture")
+        above = sorted(np.flatnonzero(scores > self._thresholds), key=lambda index: -scores[index])
+        return tuple(Tag(self._names[index], float(scores[index])) for index in above)
+
+
+def read_thresholds(installed: InstalledModel, count: int) -> FloatArray:
+    """float32 (count,): what each tag's score must exceed. Raises ModelBroken where the file holds something else."""
+    lines = _lines(installed, "thresholds")
+    try:
+        published = np.array([float(line) for line in lines], np.float32)
+    except ValueError as error:
+        raise _broken(installed, f"its thresholds hold a line that is no number ({error})") from error
+    if len(published) != count:
+        raise _broken(installed, f"it has {count} tags but {len(published)} thresholds")
+    changed = np.maximum(
+        published + np.float32(installed.spec.thresholds.get("offset", 0.0)),
+        np.float32(installed.spec.thresholds.get("minimum", 0.0)),
+    )
+    thresholds: npt.NDArray[np.float32] = np.where(published >= 1, published, changed)
+    return thresholds
+
+
+def _check(installed: InstalledModel, session: RamPlusSession, names: Sequence[str]) -> None:
+    if session.tags != len(names):
+        raise _broken(installed, f"its weights are for {session.tags} tags, but its list has {len(names)}")
+    wanted = installed.spec.input_size
+    if wanted not in (None, session.side):
+        raise _broken(installed, f"its weights are for pictures of {session.side} pixels, not {wanted}")
+
+
+def _lines(installed: InstalledModel, option: str) -> list[str]:
+    text = _file(installed, option).read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines()]
+
+
+def _file(installed: InstalledModel, option: str) -> Path:
+    name = installed.spec.options.get(option)
+    if not isinstance(name, str):
+        raise _broken(installed, f"its block does not name the file of its {option} (options.{option})")
+    if not (installed.path / name).is_file():
+        raise _broken(installed, f"its file {name} is not there")
+    return installed.path / name
+
+
+def _broken(installed: InstalledModel, reason: str) -> ModelBroken:
+    return ModelBroken(installed.spec.name, reason, f"photoindex models pull {installed.spec.name}")
+
+
+def _batch_size(session: RamPlusSession) -> int:
+    pixels = np.full((1, session.side, session.side, 3), 128, np.uint8)
+    started = time.perf_counter()
+    session.run({"pixels": pixels})
+    each = time.perf_counter() - started
+    most = next(size for device, size in _MOST.items() if f"-{device}-" in session.runtime)
+    return max(1, min(most, int(_RUN_S / each)))
