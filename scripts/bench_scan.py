@@ -69,7 +69,7 @@ def make_photos(folder: Path, count: int) -> None:
             w, h = int(width * rng.uniform(0.6, 1)), int(height * rng.uniform(0.6, 1))
             left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
             picture = source.resize((4000, 3000), box=(left, top, left + w, top + h))
-            noise = rng.integers(-9, 10, (3000, 4000, 1), np.int16)
+            noise = rng.integers(-6, 7, (3000, 4000, 1), np.int16)
             picture = Image.fromarray(np.clip(np.asarray(picture, np.int16) + noise, 0, 255).astype(np.uint8))
             if (number // 4) % 5 < 2:
                 draw = ImageDraw.Draw(picture)

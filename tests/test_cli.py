@@ -88,7 +88,7 @@ def test_failures_in_every_format(filled: Shell) -> None:
 def test_status_as_json_counts_files_photos_states_and_steps(filled: Shell) -> None:
     status = filled("status", "--format", "json").json
     assert (status["files"], status["photos"], status["missing"]) == (3, 3, 0)
-    assert status["states"] == {"completed": 2, "failed": 1}
+    assert status["states"] == {"partial": 2, "failed": 1}
     assert status["steps"]["metadata"] == {"done": 2}
     assert status["library"] == str(filled.folder)
     assert status["bytes"]["catalog"] > 0

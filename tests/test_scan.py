@@ -55,7 +55,7 @@ def test_a_first_scan_analyses_every_photo_once_and_its_copies_not_again(run: Sh
     done = {step: counts["done"] for step, counts in report["steps"].items() if "done" in counts}
     assert done == {"metadata": 10, "place": 10, "thumbnail": 10, "hash": 10}
     now = status(run)
-    assert (now["files"], now["photos"], now["states"]) == (12, 11, {"completed": 10, "failed": 1})
+    assert (now["files"], now["photos"], now["states"]) == (12, 11, {"partial": 10, "failed": 1})
     assert run.rows("SELECT photo_id, step FROM ledger GROUP BY ALL HAVING count(*) > 1") == []
     assert len([*run.folder.glob("cache/thumbnails/*/*/*.jpg")]) == 10
 
@@ -187,7 +187,7 @@ def test_changed_content_is_analysed_anew(run: Shell, photos: Path) -> None:
     assert run.scan(photos)["analysed"] == 1
     new = run("show", photos / "plain.bmp", "--format", "json").json
     assert new["photo"] != old["photo"]
-    assert (new["metadata"]["width"], new["state"]) == (400, "completed")
+    assert (new["metadata"]["width"], new["state"]) == (400, "partial")
     assert run.scan(photos)["due"] == 0
 
 
@@ -196,7 +196,7 @@ def test_a_file_changed_while_its_old_content_was_due_becomes_readable_at_once(r
     draw(78).save(photos / "plain.bmp")
     assert run.scan(photos)["steps"]["hash"] == {"done": 10}
     assert [failure["path"] for failure in run("failures", "--format", "json").json] == [str(photos / "broken.jpg")]
-    assert run("show", photos / "plain.bmp", "--format", "json").json["state"] == "completed"
+    assert run("show", photos / "plain.bmp", "--format", "json").json["state"] == "partial"
     assert run.scan(photos)["due"] == 0
 
 
@@ -396,7 +396,7 @@ def test_a_step_without_weights_says_how_to_get_them_and_runs_once_they_are_ther
     assert status(run)["states"] == {"partial": 10}
     registry.write_text(blocks)
     assert run(*arguments, "--format", "json").json["steps"] == {"embedding": {"done": 10}}
-    assert status(run)["states"] == {"completed": 10}
+    assert status(run)["states"] == {"partial": 10}  # six other steps were not asked for
 
 
 # --- wrong input ----------------------------------------------------------------------------------------------------

@@ -204,8 +204,16 @@ def test_a_picture_that_can_be_decoded_after_all_is_no_longer_failed(library: Li
     library.save([Analysed(analysed().file, "ab" * 32, (broken,))])
     assert library.queries.status().states == {"failed": 1}
     library.save([analysed(metadata=Metadata("JPEG", 1, 1))])
-    assert library.queries.status().states == {"completed": 1}
+    assert library.queries.status().states == {"partial": 1}
     assert library.queries.failures() == []
+
+
+def test_a_photo_is_completed_once_every_step_there_is_is_done(library: Library) -> None:
+    library.catalog.set_setting("steps", "metadata,ocr")
+    library.save([analysed(metadata=Metadata("JPEG", 1, 1))])
+    assert library.queries.status().states == {"partial": 1}
+    library.save([Analysed(analysed().file, "ab" * 32, (Outcome("ocr", 1, "done", ()),))])
+    assert library.queries.status().states == {"completed": 1}
 
 
 def test_a_photo_is_found_by_its_path_or_the_start_of_its_sha256(library: Library) -> None:

@@ -268,7 +268,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class DocumentParts:
-    """What the full-text document of a photo is made of, by field."""
+    """What the full-text document of a photo is made of, by field; of a path the last three parts."""
 
     names: tuple[str, ...]
     ocr: tuple[str, ...]

@@ -140,6 +140,6 @@ def _hits(
     library: Library, ranked: Sequence[tuple[int, float]], reasons: Mapping[int, tuple[Reason, ...]], limit: int
 ) -> list[Hit]:
     """Rows for the best; ids that the catalog does not know (a scan is writing them) are dropped."""
-    rows = library.queries.rows([photo_id for photo_id, _ in ranked[: limit * 2]])
+    rows = library.queries.rows([photo_id for photo_id, _ in ranked[: max(limit * 2, _MIN_DEPTH)]])
     known = [(i, score) for i, score in ranked if i in rows][:limit]
     return [Hit(rank, score, rows[i], reasons.get(i, ())) for rank, (i, score) in enumerate(known, 1)]

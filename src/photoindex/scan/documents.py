@@ -25,6 +25,5 @@ def write_due_documents(library: Library) -> int:
 
 
 def document_text(parts: DocumentParts) -> str:
-    """The searchable text of a photo, as the index splits it: file and folder names, three deep, come last."""
-    names = ["\n".join(name.replace("\\", "/").rsplit("/", 3)[-3:]) for name in parts.names]
-    return document("\n".join((*parts.ocr, *parts.tags, *parts.words, *parts.place, *names)))
+    """The searchable text of a photo, as the index splits it."""
+    return document("\n".join((*parts.ocr, *parts.tags, *parts.words, *parts.place, *parts.names)))

@@ -22,7 +22,7 @@ from photoindex.scan.plan import Plan, make_plan
 from photoindex.scan.roots import Comparison, check_roots, compare
 from photoindex.scan.steps import Steps, resolve_steps
 from photoindex.scan.writer import Writer
-from photoindex.steps import choose_steps
+from photoindex.steps import STEPS, choose_steps
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS, image_table
 
@@ -73,6 +73,7 @@ def scan(
     _found_categories(library)
     run_id = library.catalog.start_run(photoindex.__version__, folders, profile_name)
     library.catalog.set_setting(PROFILE, profile_name)
+    library.catalog.set_setting("steps", ",".join(STEPS))
     _sweep(library)
     _record_files(library, compared, options)
     try:

@@ -25,9 +25,12 @@ from photoindex.media.source import Need, SourcePicture, open_source
 from photoindex.media.unreadable import Unreadable
 from photoindex.media.views import prepare_view, short_side_for
 from photoindex.records import Outcome, Picture, Problem, Uint8Image, View, photo_id_of
+from photoindex.scan.memory import reuse_freed_memory
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.steps import STEPS, StepSpec
 
+# Decoding gives way to the models: a model's threads wait for each other, so one that loses its core stalls them all.
+_NICER = 10
 _READ_ERRORS = {"permission", "io_error", "vanished", "changed_while_reading", "not_a_file"}
 
 
@@ -62,6 +65,9 @@ class Batches(torch.utils.data.Dataset["PackedBatch"]):
 def start_worker(_: int) -> None:
     """Ctrl-C belongs to the main process, which ends the workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reuse_freed_memory()
+    if hasattr(os, "nice"):
+        os.nice(_NICER)
     threading.Thread(target=_end_with_scan, daemon=True).start()
 
 

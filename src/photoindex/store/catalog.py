@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,9 +76,9 @@ def now() -> datetime:
 
 
 def _span(root: str) -> dict[str, bytes]:
-    """Every path below `root` sorts from `root/` up to `root0`, as "0" follows "/"."""
-    base = encode_path(root).rstrip(b"/")
-    return {"first": base + b"/", "last": base + b"0"}
+    """Every path below `root` sorts from the root and a separator up to the root and the byte after a separator."""
+    base, separator = encode_path(root).rstrip(os.sep.encode()), ord(os.sep)
+    return {"first": base + bytes([separator]), "last": base + bytes([separator + 1])}
 
 
 class Catalog:

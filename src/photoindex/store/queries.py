@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from photoindex.errors import PhotoAmbiguous, PhotoNotFound
@@ -35,15 +36,17 @@ if TYPE_CHECKING:
 
 _METADATA = [field.name for field in fields(Metadata)]
 _PLACE = [field.name for field in fields(Place)]
-# A photo is failed when it could not be decoded, completed when all its steps are done.
+# A photo is failed when it could not be decoded, completed when every step there is (as the last scan noted) is done.
 _STATES = """
 SELECT p.photo_id, CASE
     WHEN count(*) FILTER (l.step = 'decode' AND l.status = 'failed') > 0 THEN 'failed'
     WHEN count(l.step) = 0 THEN 'pending'
-    WHEN count(*) FILTER (l.status <> 'done') = 0 THEN 'completed'
+    WHEN count(*) FILTER (l.status = 'done') >= (SELECT len(string_split(value, ',')) FROM settings WHERE key = 'steps')
+        THEN 'completed'
     ELSE 'partial' END AS state
 FROM photos p LEFT JOIN ledger l USING (photo_id) GROUP BY p.photo_id
 """
+_PARTS_OF_NAME = 3  # the file's name and the two folders around it are searched
 _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
 nullif(trim(concat_ws(' ', CASE WHEN starts_with(lower(m.camera_model), lower(split_part(m.camera_make, ' ', 1)))
@@ -129,7 +132,7 @@ class Queries:
             rows = con.execute(_DOCUMENT_PARTS).fetchall()
         return {
             row[0]: DocumentParts(
-                names=tuple(decode_path(path) for path in row[1] or ()),
+                names=tuple(" ".join(PurePath(decode_path(path)).parts[-_PARTS_OF_NAME:]) for path in row[1] or ()),
                 ocr=tuple(row[2] or ()),
                 tags=tuple(row[3] or ()),
                 words=tuple(text for text in (*row[4:6], *(row[6] or ())) if text),
