@@ -228,6 +228,21 @@ def stage_alone(home: Path, photos: Path) -> dict[str, float]:
     return rates
 
 
+def matrix_rate() -> dict[str, float]:
+    """GFLOP/s of a 2048 x 2048 matrix product on all cores: what this machine could do at the moment."""
+    import torch
+
+    rates = {}
+    for kind in (torch.float32, torch.bfloat16):
+        a, b = torch.randn(2048, 2048, dtype=kind), torch.randn(2048, 2048, dtype=kind)
+        _ = a @ b
+        started = time.perf_counter()
+        for _ in range(8):
+            _ = a @ b
+        rates[str(kind)] = 8 * 2 * 2048**3 / (time.perf_counter() - started) / 1e9
+    return rates
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=192)
@@ -264,7 +279,10 @@ def main() -> None:
         rows += [(name, rate, "") for name, rate in stage_alone(home, photos).items()]
         rows.append(("naive loop, without OCR", naive(home, few, False), ""))
         rows.append(("naive loop, with OCR", naive(home, few, True), ""))
-        print(f"\n{chosen.photos} pictures of 12 MP, {len(os.sched_getaffinity(0))} cores; pictures a second")
+        megabytes = sum(path.stat().st_size for path in photos.iterdir()) / chosen.photos / 1e6
+        print("matrix products:", ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in matrix_rate().items()))
+        cores = len(os.sched_getaffinity(0))
+        print(f"\n{chosen.photos} pictures of 12 MP, {megabytes:.1f} MB each, {cores} cores; pictures a second")
         for name, rate, note in rows:
             print(f"{rate:7.1f}  {name:48} {note}")
         print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

@@ -37,7 +37,7 @@ def scan(
     steps: Annotated[str | None, typer.Option(help="Only these steps, separated by commas.")] = None,
     profile: Annotated[str | None, typer.Option(help="Which models: fast, quality or permissive.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 16]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 8]")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,

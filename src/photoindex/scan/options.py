@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-DEFAULT_BATCH = 16
+# Small, so that little is lost by a kill and waits in memory; models gain nothing beyond 8 on a CPU.
+DEFAULT_BATCH = 8
 
 
 def _never() -> bool:
