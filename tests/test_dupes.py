@@ -106,17 +106,18 @@ def test_missing_files_are_no_duplicates(run: Shell, drawn: Path, tmp_path: Path
     assert run("dupes", "--format", "json").json == []
 
 
-def test_hard_links_and_copies_in_a_near_group_stand_behind_their_photo(
+def test_copies_in_a_near_group_stand_behind_their_photo_and_hard_links_count_once(
     run: Shell, drawn: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(drawn, folder)
+    shutil.copyfile(folder / "original.jpg", folder / "zz copy.jpg")
     (folder / "zz link.jpg").hardlink_to(folder / "original.jpg")
     run.scan(folder)
     groups = run("dupes", "--format", "json").json
     assert [group["kind"] for group in groups] == ["exact", "exact", "near"]
     names = [Path(member["path"]).name for member in groups[2]["members"]]
-    assert names == ["original.jpg", "zz link.jpg", "recompressed.jpg", "small.jpg"]
+    assert names == ["original.jpg", "zz copy.jpg", "recompressed.jpg", "small.jpg"]
 
 
 def test_a_library_without_photos_has_no_duplicates(run: Shell) -> None:

@@ -440,3 +440,45 @@ def test_an_unreadable_folder_is_reported_and_its_files_stay(run: Shell, photos:
         (photos / "2023").chmod(0o755)
     assert report["missing"] == 0
     assert [f["code"] for f in run("failures", "--format", "json").json if f["step"] == "walk"] == ["folder_unreadable"]
+
+
+# --- steps that build on others, and what is asked for ----------------------------------------------------------------
+
+
+@pytest.fixture
+def sound(photos: Path) -> Path:
+    """The photos without the broken one: ten pictures and a copy."""
+    (photos / "broken.jpg").unlink()
+    return photos
+
+
+def test_a_step_whose_need_was_not_asked_for_stays_due(run: Shell, sound: Path) -> None:
+    run("scan", sound, "--steps", "place")
+    assert "place" not in status(run)["steps"]
+    run("scan", sound, "--steps", "metadata,place")
+    assert status(run)["steps"]["place"] == {"done": 10}
+
+
+def test_doing_metadata_again_does_the_places_again(run: Shell, sound: Path) -> None:
+    run("scan", sound, *QUICK)
+    report = run("scan", sound, *QUICK, "--rescan", "metadata", "--format", "json").json
+    assert report["steps"]["place"] == report["steps"]["metadata"] == {"done": 10}
+
+
+def test_a_step_done_again_for_some_files_leaves_the_others_alone(run: Shell, sound: Path) -> None:
+    run("scan", sound, *QUICK)
+    arguments = ("scan", sound, *QUICK, "--rescan", "hash", "--include", "plain.bmp", "--format", "json")
+    assert run(*arguments).json["steps"] == {"hash": {"done": 1}}
+    assert run("scan", sound, *QUICK, "--format", "json").json["due"] == 0
+
+
+def test_a_folder_given_by_two_names_is_scanned_once(run: Shell, sound: Path, tmp_path: Path) -> None:
+    (tmp_path / "other name").symlink_to(sound)
+    report = run("scan", sound, tmp_path / "other name", *QUICK, "--format", "json").json
+    assert report["found"] == 11
+
+
+def test_the_thumbnails_of_another_library_are_nobodys_photos(run: Shell, sound: Path, tmp_path: Path) -> None:
+    run("scan", sound, *QUICK, "--library", sound / "lib")
+    report = run("scan", sound, *QUICK, "--library", tmp_path / "second", "--format", "json").json
+    assert report["found"] == 11

@@ -203,7 +203,8 @@ def group_is_gone(process: subprocess.Popen[bytes], within_s: float) -> bool:
 def test_a_scan_killed_again_and_again_ends_like_one_that_was_not(
     run: Shell, tmp_path: Path, ended: Register, kills: int
 ) -> None:
-    photos = many_photos(tmp_path / "many", 80)
+    count = 80 * kills  # enough that none of the killed scans comes to its end
+    photos = many_photos(tmp_path / "many", count)
     moments = random.Random(5)
     arguments = ("scan", photos, *QUICK, "--batch-size", "4")
     had = 0
@@ -217,9 +218,9 @@ def test_a_scan_killed_again_and_again_ends_like_one_that_was_not(
         now = photos_in(run)
         assert now > had, "a killed scan lost photos, or made no progress"
         had = now
-    assert had < 80, "too few photos to be killed while they are scanned"
+    assert had < count, "too few photos to be killed while they are scanned"
     last = run.scan(photos, "--batch-size", "4")
-    assert last["analysed"] == 80 - had
+    assert last["analysed"] == count - had
     assert run.scan(photos)["due"] == 0
     disturbed = contents(run.open())
     run("scan", photos, *QUICK, "--library", tmp_path / "calm")

@@ -264,3 +264,20 @@ def test_words_meet_documents_with_all_or_some_of_them(library: Library) -> None
     assert ids("pizza receipt", False) == {1, 3}
     assert ids("pizza", True) == {1}
     assert {i for i, _ in library.vectors.matching("receipt", 9, every=True, among=[3])} == {3}
+
+
+def test_a_known_photo_that_cannot_be_read_just_now_stays_searchable(library: Library) -> None:
+    item = analysed(metadata=Metadata("JPEG", 1, 1))
+    library.save([item])
+    library.save([], [(item.file, Problem("io_error", "The disk gave an error."))])
+    assert [row.path for row in library.queries.file_rows()] == [item.file.path]
+    assert [failure.code for failure in library.queries.failures()] == ["io_error"]
+    library.save([item])
+    assert library.queries.failures() == []
+
+
+def test_text_that_is_no_utf8_is_kept_as_escapes(library: Library) -> None:
+    library.save([analysed(metadata=Metadata("PNG", 4_294_967_295, 1, warnings=("bad caf\udce9.xmp",)))])
+    saved = library.queries.details(analysed().photo_id).metadata
+    assert saved is not None
+    assert (saved.width, saved.warnings) == (4_294_967_295, ("bad caf\\udce9.xmp",))

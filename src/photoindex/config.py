@@ -34,7 +34,11 @@ def read_settings(library: str | None = None, env: Mapping[str, str] | None = No
     name = library or env.get("PHOTOINDEX_LIBRARY") or "default"
     is_path = os.sep in name or name.startswith((".", "~"))
     return Settings(
-        library=Path(name).expanduser().absolute() if is_path else data / name,
-        models_dir=Path(env.get("PHOTOINDEX_MODELS") or data / "models").expanduser().absolute(),
+        library=_absolute(Path(name)) if is_path else data / name,
+        models_dir=_absolute(Path(env.get("PHOTOINDEX_MODELS") or data / "models")),
         user_models=config / "models.toml",
     )
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))

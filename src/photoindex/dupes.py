@@ -13,7 +13,6 @@ from photoindex.store.library import Library
 DEFAULT_THRESHOLD = 8
 # Beyond this PDQ's authors expect unrelated pictures among the pairs (ThreatExchange, "Hashing FAQ").
 CONFIDENT_THRESHOLD = 31
-MAX_THRESHOLD = 128
 
 
 def dupes(library: Library, threshold: int = DEFAULT_THRESHOLD) -> list[Group]:
@@ -24,9 +23,10 @@ def dupes(library: Library, threshold: int = DEFAULT_THRESHOLD) -> list[Group]:
     which meets edits better); pictures of low PDQ quality, flat or nearly so, are left out, because their
     hashes say too little. All files of each photo are members of its near group.
     """
-    files = _files_by_photo(library)
-    exact = [_exact(files[photo_id]) for photo_id in library.queries.copies() if len(files[photo_id]) > 1]
     hashes = library.queries.hashes()
+    files = _files_by_photo(library)  # after the hashes: a scan beside us adds photos, it takes none away
+    hashes = [row for row in hashes if row.photo_id in files]
+    exact = [_exact(copies) for copies in files.values() if len(copies) > 1]
     near = [_near(group, hashes, files) for group in _near_groups(hashes, threshold)]
     return [*sorted(exact, key=_saving), *sorted(near, key=_saving)]
 

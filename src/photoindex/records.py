@@ -394,3 +394,4 @@ class ScanReport:
     steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, Problem] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -94,14 +94,20 @@ def by_meaning(
     settings = library.catalog.settings()
     model = settings.get("embedding_model")
     if model is None or not library.vectors.has(image_table(model)):
-        wanted = registry.for_profile(settings.get("profile", DEFAULT_PROFILE))["embedding"].name
-        raise NoVectors(f"run `photoindex models pull {wanted}`, then scan again.")
+        raise NoVectors(_how_to_get_vectors(registry, settings.get("profile", DEFAULT_PROFILE)))
     try:
         encoder = TextEncoder(locate(registry, registry.model(model), models_dir))
         vector = encoder.encode([query])[0]
     except PhotoindexError as error:
         raise NoVectors(f"the text model of {model} cannot be used. {error}") from error
     return library.vectors.nearest(image_table(model), vector, depth, among)
+
+
+def _how_to_get_vectors(registry: Registry, profile: str) -> str:
+    wanted = registry.profiles.get(profile, {}).get("embedding")
+    if wanted is None:
+        return f"the profile {profile!r} names no embedding model; scan again with another --profile."
+    return f"run `photoindex models pull {wanted}`, then scan again."
 
 
 def _reasons(

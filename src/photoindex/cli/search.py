@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="Words; leave them out to list what passes the filters.")] = "",
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORDS]", help="Leave them out to list what passes the filters.")
+    ] = None,
     library: LibraryOption = None,
     mode: Annotated[Mode, typer.Option(help="By words, by meaning, or both.")] = Mode.hybrid,
     limit: Annotated[int, typer.Option(min=1, help="At most so many photos.")] = 20,
@@ -61,6 +63,7 @@ def search(
         categories=tuple(category or ()),
         has=tuple(has or ()),
     )
+    query = " ".join(words or ())
     if not query.strip() and not filters:
         raise UsageError("Say what to search: some words, or a filter such as --after 2023.")
     opened, settings = open_library(library)
@@ -68,4 +71,8 @@ def search(
     hits = find(opened, query, registry_of(settings), settings.models_dir, options)
     print_hits(hits, output, null, explain)
     if not hits:
-        note("Nothing found.")
+        needs_weights = filters.tags or filters.categories or {"tags", "faces"} & set(filters.has)
+        note(
+            "Nothing found."
+            + (" `photoindex status` shows whether tags and faces were analysed." if needs_weights else "")
+        )

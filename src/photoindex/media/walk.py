@@ -11,6 +11,8 @@ from pathlib import PurePath
 from photoindex.media.formats import PICTURE_SUFFIXES, SIDECAR_SUFFIX, sniff
 from photoindex.records import FoundFile, Problem
 
+_CATALOG = "catalog.duckdb"
+
 
 @dataclass(frozen=True, slots=True)
 class WalkRules:
@@ -37,6 +39,8 @@ def walk(root: str, rules: WalkRules, problems: MutableMapping[str, Problem]) ->
         except OSError as error:
             problems[folder] = Problem("folder_unreadable", f"The folder cannot be read: {error.strerror or error}.")
             continue
+        if any(e.name == _CATALOG for e in listed):
+            continue  # the library of a photoindex: its thumbnails are nobody's photos
         folders = [e.path for e in listed if e.is_dir(follow_symlinks=False) and _enters(root, e.path, rules)]
         pending.extend(reversed(folders))
         yield from _pictures(root, [e for e in listed if e.is_file(follow_symlinks=False)], rules, problems)

@@ -27,7 +27,7 @@ def print_status(status: LibraryStatus, folder: Path, sizes: Mapping[str, int], 
         ("folders", ", ".join(short_path(root) for root in status.roots) or "none"),
         ("last scan", last),
         ("files", f"{status.files:,}  ({status.missing:,} missing, {status.unreadable:,} unreadable)"),
-        ("photos", f"{status.photos:,}  ({_counts(status.states)})"),
+        ("photos", f"{status.photos:,}  ({_counts(status.states)})" + _see_failures(status)),
         ("on disk", ", ".join(f"{name} {size(count)}" for name, count in sizes.items())),
     ]
     print_table(["", ""], facts)
@@ -37,6 +37,10 @@ def print_status(status: LibraryStatus, folder: Path, sizes: Mapping[str, int], 
         if (counts := status.steps.get(name))
     ]
     print_table(["step", "done", "failed", "skipped", "model"], steps, right=("done", "failed", "skipped"))
+
+
+def _see_failures(status: LibraryStatus) -> str:
+    return "  see `photoindex failures`" if status.states.get("failed") or status.unreadable else ""
 
 
 def _counts(states: Mapping[str, int]) -> str:

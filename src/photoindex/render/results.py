@@ -59,7 +59,7 @@ def print_groups(groups: Sequence[Group], output: Format, null: bool) -> None:
     if output is Format.csv and not null:
         print_csv(members, GROUP_COLUMNS)
     elif output is Format.paths or null:
-        print_paths((member["path"] for member in members), null)
+        print_paths(dict.fromkeys(member["path"] for member in members), null)
     else:
         print_results(objects, output, null, (), lambda: _print_group_table(groups))
 

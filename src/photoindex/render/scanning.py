@@ -152,12 +152,14 @@ def _print_steps(report: ScanReport) -> None:
 
 def _print_notes(report: ScanReport) -> None:
     target = console(error=True)
-    if not report.found:
+    if not report.found and not report.interrupted:
         target.print("No pictures there. Hidden files, links and other kinds of files are left alone.")
     reasons: dict[str, list[str]] = {}
     for name, problem in report.skipped.items():
         reasons.setdefault(problem.message, []).append(name)
     for message, names in reasons.items():
         target.print(f"{', '.join(names)} did not run: {visible(message)}", markup=False)
+    for message in report.notes:
+        target.print(visible(message), markup=False)
     if report.interrupted:
         target.print("Stopped as asked. What was analysed is saved; run the same command to go on.")

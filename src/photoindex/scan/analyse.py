@@ -15,6 +15,11 @@ from photoindex.store.vectors import image_table
 NEEDS_FAILED = Problem("needs_failed", "The step it builds on failed for this photo.")
 
 
+def _failed(needs: Sequence[str], outcomes: Sequence[Outcome]) -> bool:
+    """Whether a needed step failed just now; one that was never asked for leaves what builds on it due."""
+    return any(o.step in needs and o.status == "failed" for o in outcomes)
+
+
 class Analyser:
     """Takes pictures as the workers deliver them and adds what the main process contributes."""
 
@@ -42,7 +47,7 @@ class Analyser:
         facts = self._needed(spec, pictures, outcomes)
         ready = [p for p in pictures if facts[p.photo_id] is not None]
         for picture in pictures:
-            if facts[picture.photo_id] is None:
+            if facts[picture.photo_id] is None and _failed(spec.needs, outcomes[picture.photo_id]):
                 outcomes[picture.photo_id].append(self._outcome(spec, NEEDS_FAILED, 0.0))
         size = self._steps.opened[spec.name].batch_size if spec.name in self._steps.opened else len(ready)
         for at in range(0, len(ready), max(1, size)):

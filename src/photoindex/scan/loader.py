@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +40,13 @@ def warm_up() -> None:
         from multiprocessing import forkserver
 
         multiprocessing.set_forkserver_preload(_PRELOAD)
-        threading.Thread(target=forkserver.ensure_running, daemon=True).start()
+
+        def start() -> None:
+            # Blocked here, Ctrl-C is blocked in the server and its workers from their first moment on.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            forkserver.ensure_running()
+
+        threading.Thread(target=start, daemon=True).start()
 
 
 def batches(

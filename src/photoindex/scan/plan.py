@@ -55,11 +55,13 @@ def make_plan(
     tasks = [Task(file) for c in compared for file in c.unread] if only is None else []
     changed = {task.file.path for task in tasks}  # the catalog still tells of their former content
     stored: list[Picture] = []
+    patterns = options.include or options.exclude
+    seen = set().union(*(c.seen for c in compared)) if patterns else set()
     pixels = {spec.name for spec in steps.specs if spec.needs_pixels}
     for root in (c.root for c in compared):
         for photo_id, (file, sha256) in library.catalog.places(list(due), root).items():
             names = frozenset(due.pop(photo_id))
-            if file.path in changed:
+            if file.path in changed or (patterns and file.path not in seen):
                 continue
             if names & pixels:
                 tasks.append(Task(file, names))

@@ -26,6 +26,7 @@ class Comparison:
     residecared: list[tuple[FoundFile, int]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: dict[str, Problem] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
 
 def check_roots(roots: Sequence[str]) -> list[str]:
@@ -40,8 +41,9 @@ def check_roots(roots: Sequence[str]) -> list[str]:
             os.scandir(root).close()
         except OSError as error:
             raise RootUnreadable(root, error.strerror) from error
-    inside = {r for r in absolute for other in absolute if r != other and Path(r).is_relative_to(other)}
-    return [root for root in absolute if root not in inside]
+    real = {os.path.realpath(root): root for root in reversed(absolute)}  # two names of one folder are one root
+    inside = {r for r in real for other in real if r != other and Path(r).is_relative_to(other)}
+    return sorted(root for place, root in real.items() if place not in inside)
 
 
 def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: ScanOptions) -> Comparison:
@@ -49,15 +51,17 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
     result = Comparison(root)
     rules = WalkRules(options.include, options.exclude, frozenset([str(library)]), known)
     by_identity = {(k.file.device, k.file.inode, k.file.size, k.file.mtime_ns): k for k in known.values()}
-    seen: set[str] = set()
+    seen = result.seen
     for file in walk(root, rules, result.problems):
         seen.add(file.path)
         _sort_in(file, known.get(file.path), by_identity, result)
         if len(seen) % 500 == 0:
             options.progress(ScanProgress("walk", len(seen)))
             if options.stop():
-                return result
+                break
     result.found = len(seen)
+    if options.stop():
+        return result
     present = [path for path, k in known.items() if not k.missing]
     if not seen and present and not options.accept_missing and not any(map(_exists, present)):
         raise RootEmpty(root, len(present))

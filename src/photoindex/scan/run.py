@@ -21,8 +21,9 @@ from photoindex.scan.options import DEFAULT_BATCH, ScanOptions, ScanProgress, de
 from photoindex.scan.plan import Plan, make_plan
 from photoindex.scan.roots import Comparison, check_roots, compare
 from photoindex.scan.steps import Steps, resolve_steps
+from photoindex.scan.task import DECODE_VERSION
 from photoindex.scan.writer import Writer
-from photoindex.steps import STEPS, choose_steps
+from photoindex.steps import STEPS, choose_steps, with_dependents
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS, image_table
 
@@ -74,6 +75,8 @@ def scan(
     run_id = library.catalog.start_run(photoindex.__version__, folders, profile_name)
     library.catalog.set_setting(PROFILE, profile_name)
     library.catalog.set_setting("steps", ",".join(STEPS))
+    if "embedding" in steps.installed and EMBEDDING not in library.catalog.settings():
+        library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
     _sweep(library)
     _record_files(library, compared, options)
     try:
@@ -108,14 +111,16 @@ def _record_files(library: Library, compared: Sequence[Comparison], options: Sca
         if result.placed or result.moved_from:
             catalog.place_files(result.placed, result.moved_from)
         if result.residecared:
-            catalog.sidecars_changed(result.residecared)
+            catalog.sidecars_changed(result.residecared, with_dependents("metadata"))
         if result.missing:
             catalog.mark_missing(result.missing)
-        catalog.replace_walk_problems(result.root, result.problems)
-        for step in options.rescan:
-            catalog.make_due(result.root, step=step)
+        if not options.stop():
+            catalog.replace_walk_problems(result.root, result.problems)
+        among = result.seen if options.include or options.exclude else None
+        for step in {name for asked in options.rescan for name in with_dependents(asked)}:
+            catalog.make_due(result.root, step=step, among=among)
         if options.retry_failed:
-            catalog.make_due(result.root, failed=True)
+            catalog.make_due(result.root, failed=True, among=among)
 
 
 def _analyse_due(
@@ -209,16 +214,18 @@ def _settle(library: Library, steps: Steps, analysed: int, options: ScanOptions)
     """Remember which vectors to search, and tidy the vector store after new rows."""
     model = steps.embedding_model
     before = library.catalog.settings().get(EMBEDDING)
-    if model and model != before and _may_replace(library, model, before):
+    if model and model != before and _may_replace(library, steps, before):
         library.catalog.set_setting(EMBEDDING, model)
     if analysed and not options.stop() and library.vectors.has(DOCUMENTS):
         library.vectors.compact()
 
 
-def _may_replace(library: Library, model: str, before: str | None) -> bool:
-    """Another model's vectors are searched once they are as complete as those that were searched before."""
-    mine = library.vectors.count(image_table(model))
-    return mine > 0 and (before is None or mine >= library.vectors.count(image_table(before)))
+def _may_replace(library: Library, steps: Steps, before: str | None) -> bool:
+    """Another model's vectors are searched once no photo that is present lacks one."""
+    wanted = [want for want in steps.wanted() if want.step == "embedding"]
+    if not wanted or not library.vectors.has(image_table(wanted[0].model or "")):
+        return False
+    return before is None or not library.catalog.due(wanted, DECODE_VERSION)
 
 
 def _report(
@@ -243,4 +250,5 @@ def _report(
         steps={name: dict(counts) for name, counts in tally.steps.items()},
         seconds=dict(tally.seconds),
         skipped=dict(steps.skipped),
+        notes=tuple(steps.notes),
     )

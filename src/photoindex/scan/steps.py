@@ -24,6 +24,7 @@ class Steps:
     installed: dict[str, InstalledModel] = field(default_factory=dict)
     opened: dict[str, ModelStep] = field(default_factory=dict)
     skipped: dict[str, Problem] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def runnable(self) -> list[StepSpec]:
@@ -70,6 +71,12 @@ class Steps:
                     self.skipped.setdefault(spec.name, self.skipped[need])
 
 
+def _bundled(registry: Registry, task: Task, models_dir: Path) -> InstalledModel | None:
+    """A model of the task whose weights are inside an installed package, where there is one."""
+    spec = next((spec for spec in registry.models.values() if spec.task == task and spec.package), None)
+    return locate(registry, spec, models_dir) if spec else None
+
+
 def resolve_steps(
     specs: Sequence[StepSpec], registry: Registry, profile: Mapping[Task, ModelSpec], models_dir: Path
 ) -> Steps:
@@ -85,7 +92,12 @@ def resolve_steps(
         try:
             steps.installed[spec.name] = locate(registry, profile[spec.task], models_dir)
         except ModelMissing as error:
-            steps.skipped[spec.name] = Problem("weights_missing", str(error))
+            bundled = _bundled(registry, spec.task, models_dir)
+            if bundled is None:
+                steps.skipped[spec.name] = Problem("weights_missing", str(error))
+            else:
+                steps.installed[spec.name] = bundled
+                steps.notes.append(f"{spec.name} ran with {bundled.spec.name}, which comes along. {error}")
         except PhotoindexError as error:
             steps.skipped[spec.name] = Problem("model_unusable", str(error))
     steps._skip_dependents()

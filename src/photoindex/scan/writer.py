@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from photoindex.errors import PhotoindexError
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.scan.documents import write_due_documents
 from photoindex.store.library import Library
@@ -51,7 +52,10 @@ class Writer:
             raise self._error
 
     def _work(self) -> None:
-        self._library.vectors.warm_up()  # now, beside the decoding, or the end of a stopped scan waits for it
+        try:
+            self._library.vectors.warm_up()  # now, beside the decoding, or the end of a stopped scan waits for it
+        except BaseException as error:  # noqa: BLE001 - as below
+            self._error = error
         while (batch := self._queue.get()) is not None:
             if self._error is None:
                 try:
@@ -59,9 +63,27 @@ class Writer:
                 except BaseException as error:  # noqa: BLE001 - carried to the main thread by `_check`
                     self._error = error
 
+    def _save_rows(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
+        """Save a batch; where its data is refused, one photo at a time, so that only the guilty one fails."""
+        try:
+            self._library.save(batch, unreadable, self._run_id)
+        except PhotoindexError:
+            raise
+        except Exception as error:
+            if not batch:
+                raise
+            if len(batch) == 1:
+                text = f"What it says cannot be saved: {' '.join(str(error).split())[:200]}"
+                self._library.save((), [*unreadable, (batch[0].file, Problem("not_saved", text))], self._run_id)
+                return
+            for item in batch:
+                self._save_rows([item], ())
+            self._save_rows((), unreadable)
+
     def _save(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
-        self._library.save(batch, unreadable, self._run_id)
+        self._save_rows(batch, unreadable)
         self._since_documents += len(batch)
         if self._since_documents >= _PHOTOS_PER_DOCUMENT_COMMIT:
             self._since_documents = 0
             write_due_documents(self._library)
+            self._library.vectors.compact()

@@ -99,6 +99,11 @@ def step_with(spec: StepSpec, model: ModelSpec) -> StepSpec:
     return STEPS_BY_ARCHITECTURE.get((spec.name, model.architecture), spec)
 
 
+def with_dependents(step: str) -> list[str]:
+    """A step and those that build on its facts."""
+    return [spec.name for spec in STEPS.values() if spec.name == step or step in spec.needs]
+
+
 def open_model_step(spec: StepSpec, installed: InstalledModel) -> ModelStep:
     """Load a model step with its weights. Raises ModelBroken, RuntimeUnavailable or DependencyBroken."""
     step: ModelStep = step_with(spec, installed.spec).load()(installed)

@@ -29,9 +29,19 @@ def to_arrow(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
 
     def typed(name: str, column: Sequence[Any]) -> Any:
         kind = pa.uint64() if name in _UNSIGNED else pa.int64() if name in _SIGNED else None
-        return pa.array(column, type=kind)
+        try:
+            return pa.array(column, type=kind)
+        except UnicodeEncodeError:  # bytes that are no UTF-8, out of a damaged file
+            return pa.array([_sound(value) for value in column], type=kind)
 
     return pa.table({name: typed(name, column) for name, column in zip(columns, values, strict=True)})
+
+
+def _sound(value: Any) -> Any:
+    """Text with what UTF-8 cannot hold written as escapes; lists of text likewise."""
+    if isinstance(value, list | tuple):
+        return [_sound(item) for item in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def insert(con: DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -47,6 +47,7 @@ _LEDGER_COLUMNS = [
 ]
 _DUE = """
 SELECT p.photo_id FROM photos p
+SEMI JOIN (SELECT photo_id FROM files WHERE missing_since IS NULL) f USING (photo_id)
 ANTI JOIN (SELECT photo_id FROM ledger WHERE step = $step AND version = $version AND status <> 'skipped'
            AND model IS NOT DISTINCT FROM $model AND NOT $again AND NOT ($retry AND status = 'failed')) l
     USING (photo_id)
@@ -156,11 +157,11 @@ class Catalog:
                 [now()],
             )
 
-    def sidecars_changed(self, files: Sequence[tuple[FoundFile, int]]) -> None:
-        """A sidecar came, went or changed: the metadata of these photos is due again."""
+    def sidecars_changed(self, files: Sequence[tuple[FoundFile, int]], steps: Collection[str]) -> None:
+        """A sidecar came, went or changed: these steps (metadata and what builds on it) are due again."""
         with self.file.write() as con:
             _place(con, files)
-            delete_matching(con, "ledger", ["photo_id", "step"], [(photo_id, "metadata") for _, photo_id in files])
+            delete_matching(con, "ledger", ["photo_id", "step"], [(i, step) for _, i in files for step in steps])
 
     def replace_walk_problems(self, root: str, problems: Mapping[str, Problem]) -> None:
         base = encode_path(root)
@@ -195,14 +196,18 @@ class Catalog:
             rows = con.execute(_PLACES + " ORDER BY path", _span(root)).fetchall()
         return {row[0]: (_found_file(*row[2:]), row[1]) for row in rows}
 
-    def make_due(self, root: str, *, step: str | None = None, failed: bool = False) -> None:
-        """Forget ledger rows below `root`: those of one step, or all that failed."""
+    def make_due(
+        self, root: str, *, step: str | None = None, failed: bool = False, among: Collection[str] | None = None
+    ) -> None:
+        """Forget ledger rows of the files below `root` (only those in `among`): of one step, or all that failed."""
         condition = "status = 'failed'" if failed else "step = $step"
         values: dict[str, Any] = {} if failed else {"step": step}
+        chosen = "" if among is None else " AND path IN (SELECT path FROM chosen)"
         with self.file.write() as con:
+            con.register("chosen", to_arrow(["path"], [(encode_path(path),) for path in among or ()]))
             con.execute(
-                f"DELETE FROM ledger WHERE {condition} AND photo_id IN"  # noqa: S608 - one of two constants
-                " (SELECT photo_id FROM files WHERE path >= $first AND path < $last)",
+                f"DELETE FROM ledger WHERE {condition} AND photo_id IN"  # noqa: S608 - constants of this function
+                f" (SELECT photo_id FROM files WHERE path >= $first AND path < $last{chosen})",
                 {**values, **_span(root)},
             )
 
@@ -277,9 +282,25 @@ def _save_files(
     con: DuckDBPyConnection, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]
 ) -> None:
     rows = [_file_row(item.file, item.photo_id) for item in batch]
-    rows += [_file_row(file, None, problem) for file, problem in unreadable]
+    trouble = [(encode_path(file.path), problem.code, problem.message) for file, problem in unreadable]
+    known = _note_trouble(con, trouble)
+    rows += [_file_row(file, None, problem) for file, problem in unreadable if encode_path(file.path) not in known]
     delete_matching(con, "files", ["path"], [(row[0],) for row in rows])
     insert(con, "files", _FILE_COLUMNS, rows)
+
+
+def _note_trouble(con: DuckDBPyConnection, trouble: Sequence[tuple[bytes, str, str]]) -> set[bytes]:
+    """Files of known photos that cannot be read just now keep their photo, and are only marked. Returns their paths."""
+    if not trouble:
+        return set()
+    con.register("trouble", to_arrow(["path", "code", "message"], trouble))
+    con.execute(
+        "UPDATE files SET code = t.code, message = t.message FROM trouble t"
+        " WHERE files.path = t.path AND files.photo_id IS NOT NULL"
+    )
+    known = con.execute("SELECT path FROM files SEMI JOIN trouble USING (path) WHERE photo_id IS NOT NULL").fetchall()
+    con.unregister("trouble")
+    return {row[0] for row in known}
 
 
 def _save_photos(con: DuckDBPyConnection, batch: Sequence[Analysed]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 WAIT_S = 10.0
+# A scan may have run for days: another program that looks into the catalog must not end it.
+WRITER_WAIT_S = 600.0
 _RETRY_S = 0.02
 _CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", "quota exceeded", "File too large")
 
@@ -76,7 +78,7 @@ class CatalogFile:
 
         if not self.writable and not self.path.is_file():
             raise LibraryNotFound(self.path.parent)
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + (WRITER_WAIT_S if self.writable else WAIT_S)
         while True:
             try:
                 con = duckdb.connect(self.path, read_only=not self.writable)

@@ -28,7 +28,7 @@ CREATE TABLE ledger (
     ms FLOAT, code VARCHAR, message VARCHAR, done_at TIMESTAMP, run_id BIGINT
 );
 CREATE TABLE metadata (
-    photo_id BIGINT, format VARCHAR, width INTEGER, height INTEGER, orientation INTEGER, frames INTEGER,
+    photo_id BIGINT, format VARCHAR, width BIGINT, height BIGINT, orientation INTEGER, frames INTEGER,
     taken_at TIMESTAMP, offset_minutes INTEGER, taken_source VARCHAR,
     dates STRUCT(source VARCHAR, taken_at TIMESTAMP, offset_minutes INTEGER)[],
     camera_make VARCHAR, camera_model VARCHAR, lens VARCHAR, iso INTEGER, f_number DOUBLE, exposure_s DOUBLE,

@@ -63,7 +63,6 @@ _HAS = {
     "faces": "SELECT photo_id FROM faces",
     "tags": "SELECT photo_id FROM tags",
 }
-HAS_CHOICES = tuple(_HAS)
 
 
 class Queries:
@@ -78,10 +77,12 @@ class Queries:
         return {row.photo_id: row for row in self._rows(sql, photo_ids)}
 
     def file_rows(self) -> list[PhotoRow]:
-        """A row for every present file of a known photo, by path."""
+        """A row for every present file of a known photo, by path; hard links to one file are that file once."""
         sql = f"""SELECT {_ROW_COLUMNS} FROM files f JOIN photos p USING (photo_id)
             LEFT JOIN metadata m USING (photo_id)
-            WHERE f.missing_since IS NULL ORDER BY f.path"""  # noqa: S608
+            WHERE f.missing_since IS NULL
+            QUALIFY row_number() OVER (PARTITION BY f.photo_id, f.device, f.inode ORDER BY f.path) = 1
+            ORDER BY f.path"""  # noqa: S608
         with self._file.read() as con:
             return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
 
@@ -100,13 +101,6 @@ class Queries:
         with self._file.read() as con:
             return [HashRow(*row) for row in con.execute(sql).fetchall()]
 
-    def copies(self) -> list[int]:
-        """Photos that lie in more than one present file."""
-        sql = """SELECT photo_id FROM files WHERE missing_since IS NULL AND photo_id IS NOT NULL
-            GROUP BY photo_id HAVING count(*) > 1 ORDER BY photo_id"""
-        with self._file.read() as con:
-            return [row[0] for row in con.execute(sql).fetchall()]
-
     def categories(self) -> dict[str, tuple[str, ...]]:
         """The tags of each category."""
         with self._file.read() as con:
@@ -114,10 +108,6 @@ class Queries:
                 "SELECT category, list(tag ORDER BY rowid) FROM categories GROUP BY 1 ORDER BY 1"
             ).fetchall()
         return {category: tuple(tags) for category, tags in rows}
-
-    def known_tags(self) -> list[str]:
-        with self._file.read() as con:
-            return [row[0] for row in con.execute("SELECT DISTINCT tag FROM tags ORDER BY tag").fetchall()]
 
     def metadata(self, photo_ids: Collection[int]) -> dict[int, Metadata]:
         with self._file.read() as con:
@@ -203,7 +193,8 @@ class Queries:
 
 
 _DOCUMENT_PARTS = """
-SELECT w.photo_id, f.paths, o.lines, t.tags, m.title, m.description, m.keywords, c.city, c.metropolis, c.region,
+SELECT w.photo_id, f.paths, o.lines, t.tags, concat_ws(' ', m.title, m.camera_make, m.camera_model, m.lens),
+    m.description, m.keywords, c.city, c.metropolis, c.region,
     c.country
 FROM wanted w
 LEFT JOIN (SELECT photo_id, list(path ORDER BY path) AS paths FROM files SEMI JOIN wanted USING (photo_id) GROUP BY 1) f

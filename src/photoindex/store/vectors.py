@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ DOCUMENTS = "documents"
 # scanned at about 2.5 microseconds each, and every commit leaves a fragment behind.
 _MAX_UNINDEXED = 4_000
 _MAX_FRAGMENTS = 100
+# Older states of a table are kept for readers that are in the middle of a question, and for repair.
+_KEPT_VERSIONS = timedelta(minutes=5)
 
 Scored = list[tuple[int, float]]
 
@@ -139,7 +142,7 @@ class Vectors:
             stats = table.index_stats("text_idx") if name == DOCUMENTS else None
             unindexed = stats.num_unindexed_rows if stats else 0
             if unindexed > _MAX_UNINDEXED or len(self._dataset(name).get_fragments()) > _MAX_FRAGMENTS:
-                self._write(name, lambda tb: tb.optimize())
+                self._write(name, lambda tb: tb.optimize(cleanup_older_than=_KEPT_VERSIONS))
 
     # -- inside
 
