@@ -37,12 +37,14 @@ def warm_up() -> None:
     Never plain fork: a process that has opened LanceDB or a GPU must not be forked.
     """
     if CONTEXT == "forkserver":
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
         multiprocessing.set_forkserver_preload(_PRELOAD)
 
         def start() -> None:
-            # Blocked here, Ctrl-C is blocked in the server and its workers from their first moment on.
+            # Blocked here, Ctrl-C is blocked in the server and its workers from their first moment on. The resource
+            # tracker comes first, because starting it ends with Ctrl-C allowed.
+            resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             forkserver.ensure_running()
 

@@ -27,7 +27,6 @@ class ScanProgress:
     total: int | None = None
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-    note: str | None = None
 
 
 def _ignore(_: ScanProgress) -> None:

@@ -141,6 +141,8 @@ def _analyse_due(
         if plan.tasks:
             warm_up()
         steps.open(plan.steps(), options.stop)
+        if options.stop():
+            return
         linked = _work(library, steps, plan.without(steps.skipped), run_id, tally, options)
         if linked and options.limit is None and not options.stop():
             again = make_plan(library, steps, compared, options, only=linked).without(steps.skipped)

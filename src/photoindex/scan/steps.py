@@ -47,6 +47,8 @@ class Steps:
     def open(self, names: Collection[str], stop: Callable[[], bool]) -> None:
         """Load the models of these steps. One that cannot be used is skipped from here on, with its reason."""
         for spec in self.runnable:
+            if stop():
+                return
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
                 try:
                     opened = self.opened[spec.name] = open_model_step(spec, self.installed[spec.name])
