@@ -34,8 +34,6 @@ SMALL = {"channels": 16, "depths": (2, 2, 2, 2), "heads": (2, 4, 8, 16), "window
 LARGE = {"channels": 192, "depths": (2, 2, 18, 2), "heads": (6, 12, 24, 48), "window": 12, "hidden": 768, "tags": 4585}
 NAMES = ["cloud", "dog", "red", "sky", "street", "tree"]
 
-pytestmark = pytest.mark.slow  # in a process of its own: see .ci/run
-
 
 # --- a checkpoint in the published form ----------------------------------------------------------------------------
 

@@ -117,3 +117,19 @@ def test_openvino_is_kept_from_sending_telemetry() -> None:
         "assert sys.modules['openvino_telemetry'] is None\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_signal_after_two_openvino_models_have_ended_does_not_kill_the_process(tmp_path) -> None:
+    """OpenVINO's cores, ended in the order of their beginning, leave a freed stack to the next signal's handler."""
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from photoindex.runtimes.openvino_session import OpenVinoSession\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('caught'))\n"
+        "first, second = (OpenVinoSession(pathlib.Path(sys.argv[1])) for _ in range(2))\n"
+        "first.close(); del first\n"
+        "second.close(); del second\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    model = str(onnx_file(tmp_path / "m.onnx", "Neg"))
+    done = subprocess.run([sys.executable, "-c", code, model], check=True, capture_output=True, text=True)
+    assert done.stdout == "caught\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,9 @@ class OpenVinoSession:
     """An ONNX file compiled by OpenVINO for the CPU. Weights stay float32 on disk; `precision` is that of the sums."""
 
     def __init__(self, path: Path, *, precision: Precision = "f32", threads: int | None = None) -> None:
-        openvino = _openvino()
+        core = _core()
         self._path = path
         self._runtime = f"openvino-cpu-{precision}"
-        core = openvino.Core()
         self._model: Any = core.compile_model(core.read_model(str(path)), "CPU", _properties(precision, threads))
         self._request: Any = self._model.create_infer_request()
         self._inputs = tuple(each.get_any_name() for each in self._model.inputs)
@@ -52,19 +52,24 @@ class OpenVinoSession:
 
 def precisions() -> list[Precision]:
     """What to try on this CPU, best first: bfloat16 only where OpenVINO lists it as a strength of the processor."""
-    strengths = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    strengths = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["bf16", "f32"] if "BF16" in strengths else ["f32"]
 
 
-def _openvino() -> Any:
-    """The package, kept from its telemetry: importing it would send an event over the network from a forked process.
+@functools.cache
+def _core() -> Any:
+    """The one core of this process, kept until its end.
 
-    OpenVINO goes on without where its telemetry package is not installed, so that is what it is told.
+    Each core gives its thread a stack for signal handlers, and at its own end puts back the stack it found and frees
+    its own. Two cores that end in the order in which they began leave a freed stack behind, and the next signal that
+    Python handles (a worker's end, Ctrl-C) kills the process. One core that never ends cannot do that.
     """
+    # Importing OpenVINO would send an event over the network from a forked process. It goes on without where its
+    # telemetry package is not installed, so that is what it is told.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    return openvino
+    return openvino.Core()
 
 
 def _properties(precision: Precision, threads: int | None) -> dict[str, Any]:
