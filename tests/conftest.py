@@ -22,6 +22,8 @@ from photoindex.store.library import Library
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # for scenes.py
 TINY_CLIP = Path(__file__).with_name("tiny_clip")
+# Shells start what runs in the background of a script with Ctrl-C ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
 
 
