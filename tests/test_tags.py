@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from photoindex.errors import ModelBroken
+from photoindex.errors import ModelBroken, RegistryInvalid
 from photoindex.media.views import prepare_view
 from photoindex.records import Tag
 from photoindex.steps.embedding import Embedding
 from photoindex.steps.forms import read_forms
-from photoindex.steps.tags import Tags, read_vocabulary, robust_z, sigmoid, softmax
+from photoindex.steps.tags import Tags, robust_z, sigmoid, softmax
 from test_embedding import picture
 
 pytest_plugins = ("small_clip",)
@@ -72,29 +72,22 @@ def test_the_vocabulary_is_encoded_once(zero_shot):
     before = kept.stat().st_mtime_ns
     Tags(zero_shot)
     assert kept.stat().st_mtime_ns == before
-    assert np.load(kept).shape == (len(read_vocabulary(zero_shot)), 64)
+    assert np.load(kept).shape == (len(Tags(zero_shot)._names), 64)
 
 
 def test_a_vocabulary_may_have_comments_and_repeats(zero_shot, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("# mine\npizza\n\n  boat \npizza\n", encoding="utf-8")
     changed = with_spec(zero_shot, options={**zero_shot.spec.options, "vocabulary": str(words)})
-    assert read_vocabulary(changed) == ["pizza", "boat"]
-
-
-def test_photoindexs_own_vocabulary_is_the_default(zero_shot):
-    options = {key: value for key, value in zero_shot.spec.options.items() if key != "vocabulary"}
-    names = read_vocabulary(with_spec(dataclasses.replace(zero_shot, path=zero_shot.derived), options=options))
-    assert "pizza" in names
-    assert len(names) > 200
+    assert Tags(changed)._names == ("pizza", "boat")
 
 
 def test_an_absent_or_empty_vocabulary_is_named(zero_shot, tmp_path):
     absent = with_spec(zero_shot, options={**zero_shot.spec.options, "vocabulary": str(tmp_path / "none.txt")})
-    with pytest.raises(ModelBroken, match=r"none\.txt is not there"):
+    with pytest.raises(RegistryInvalid, match=r"none\.txt"):
         Tags(absent)
     (tmp_path / "none.txt").write_text("# nothing\n")
-    with pytest.raises(ModelBroken, match=r"none\.txt is empty"):
+    with pytest.raises(RegistryInvalid, match="it is empty"):
         Tags(absent)
 
 

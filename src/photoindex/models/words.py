@@ -12,12 +12,18 @@ CATEGORIES = Path(__file__).with_name("categories.toml")
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:
-    """The tags of a vocabulary file, one a line, each once, in its order; empty lines do not count.
+    """The tags of a vocabulary file, one a line, each once, in its order; empty lines and lines with # do not count.
 
-    `path` is `spec.options["vocabulary"]` of a zero-shot model.
+    `path` is `spec.options["vocabulary"]` of a zero-shot model. Raises RegistryInvalid where it holds none.
     """
-    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
-    return tuple(dict.fromkeys(line for line in lines if line))
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistryInvalid(path, "vocabulary", "file", str(error)) from error
+    tags = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    if not tags:
+        raise RegistryInvalid(path, "vocabulary", "tags", "it is empty; write one tag a line")
+    return tags
 
 
 def read_categories(path: Path = CATEGORIES) -> Mapping[str, tuple[str, ...]]:

@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import numpy as np
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
+from photoindex.models.words import read_vocabulary
 from photoindex.records import FloatArray, Picture, Problem, Tag, View
 from photoindex.steps.forms import Forms, make_forms, read_forms
 from photoindex.steps.text_encoder import TextEncoder
@@ -44,7 +44,7 @@ class Tags:
         """Encodes the vocabulary with the text tower unless that was done before. Raises ModelMissing, ModelBroken."""
         make_forms(installed)
         self.model = installed.spec.name
-        self._names = read_vocabulary(installed)
+        self._names = read_vocabulary(Path(installed.spec.options["vocabulary"]))
         self._vectors = _vocabulary_vectors(installed, self._names)
         self._forms = read_forms(installed)
         self._thresholds = {**DEFAULTS, **installed.spec.thresholds}
@@ -90,20 +90,6 @@ def robust_z(values: FloatArray) -> FloatArray:
     return standing
 
 
-def read_vocabulary(installed: InstalledModel) -> list[str]:
-    """The tags of the vocabulary file: one a line, without repeats; empty lines and lines with # are left out.
-
-    The file of the model's `vocabulary` option lies in the model's folder or elsewhere on the disk; photoindex's
-    own list is taken where the option is missing or names that. Raises ModelBroken where it is absent or empty.
-    """
-    name = str(installed.spec.options.get("vocabulary", "vocabulary.txt"))
-    lines = _vocabulary_text(installed, name).splitlines()
-    tags = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not tags:
-        raise ModelBroken(installed.spec.name, f"its vocabulary {name} is empty", "photoindex models list")
-    return list(dict.fromkeys(tags))
-
-
 def _uses_sigmoid(installed: InstalledModel, forms: Forms) -> bool:
     scoring = installed.spec.options.get("scoring", "softmax")
     if scoring == "sigmoid" and forms.logit_bias is None:
@@ -114,20 +100,11 @@ def _uses_sigmoid(installed: InstalledModel, forms: Forms) -> bool:
     return bool(scoring == "sigmoid")
 
 
-def _vocabulary_text(installed: InstalledModel, name: str) -> str:
-    own, packaged = installed.path / name, resources.files("photoindex") / "models" / name
-    if own.is_file():
-        return own.read_text(encoding="utf-8")
-    if Path(name).name == name and packaged.is_file():
-        return packaged.read_text(encoding="utf-8")
-    raise ModelBroken(installed.spec.name, f"its vocabulary {name} is not there", "photoindex models list")
-
-
-def _vocabulary_vectors(installed: InstalledModel, names: list[str]) -> FloatArray:
+def _vocabulary_vectors(installed: InstalledModel, names: Sequence[str]) -> FloatArray:
     """float32 (tags, width), L2-normalised: from the file beside the forms, or encoded now and put there."""
     given = installed.spec.options.get("template", "a photo of a {}")
     templates = [str(each) for each in ([given] if isinstance(given, str) else given)]
-    key = hashlib.sha256(json.dumps([names, templates]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(json.dumps([list(names), templates]).encode()).hexdigest()[:12]
     kept = read_forms(installed).folder / f"tags-{key}.npy"
     if kept.is_file():
         vectors: FloatArray = np.load(kept, allow_pickle=False)
@@ -135,7 +112,7 @@ def _vocabulary_vectors(installed: InstalledModel, names: list[str]) -> FloatArr
     return _encode_vocabulary(installed, names, templates, kept)
 
 
-def _encode_vocabulary(installed: InstalledModel, names: list[str], templates: list[str], kept: Path) -> FloatArray:
+def _encode_vocabulary(installed: InstalledModel, names: Sequence[str], templates: list[str], kept: Path) -> FloatArray:
     encoder = TextEncoder(installed, threads=os.cpu_count() or 1)
     total = sum(encoder.encode([template.replace("{}", name) for name in names]) for template in templates)
     encoder.close()
