@@ -17,7 +17,9 @@ from photoindex.errors import (
     UnknownProfile,
     UsageError,
 )
+from photoindex.models.memory import memory_of
 from photoindex.models.registry import TASKS, Registry, bundled_file, load_registry
+from photoindex.models.spec import InstalledModel
 from photoindex.models.words import read_categories, read_vocabulary
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
@@ -84,6 +86,33 @@ def test_a_user_file_adds_and_replaces_blocks(tmp_path: Path) -> None:
     assert registry.profiles["quality"] == load_registry(None).profiles["quality"]
 
 
+def test_every_model_of_the_registry_says_what_memory_it_takes() -> None:
+    for spec in load_registry(None).models.values():
+        assert spec.memory is not None, spec.name
+        sizes = [file.size for file in spec.files]
+        if sizes and None not in sizes:
+            assert spec.memory.weights < 1.2 * sum(size or 0 for size in sizes), f"{spec.name}: more than its files hold"
+
+
+def test_a_precision_that_a_block_does_not_name_takes_what_float32_takes(tmp_path: Path) -> None:
+    text = f"[models.mine]\n{HEAD}{FILE}memory = {{ weights_mb = 1.5, picture_mb = {{ f32 = 20, bf16 = 10 }} }}\n"
+    memory = registry_with(tmp_path, text).model("mine").memory
+    assert memory is not None
+    assert memory.weights == 1_500_000
+    assert [memory.for_picture(name) for name in ("f32", "bf16", "f16")] == [20_000_000, 10_000_000, 20_000_000]
+
+
+def test_the_memory_of_a_model_that_does_not_say_is_estimated_from_its_files(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").write_bytes(bytes(70_000))
+    (tmp_path / "weights" / "readme.txt").write_bytes(bytes(90_000))
+    spec = registry_with(tmp_path, f'[models.mine]\n{HEAD}path = "weights"\n').model("mine")
+    assert spec.memory is None
+    estimate = memory_of(InstalledModel(spec, tmp_path / "weights"))
+    assert estimate.weights == 70_000
+    assert estimate.for_picture("bf16") >= 10_000_000
+
+
 def test_a_user_file_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
     assert load_registry(tmp_path / "none.toml") == load_registry(None)
 
@@ -106,6 +135,28 @@ MISTAKES = {
     "text for a number": (f"[models.a]\n{HEAD}{FILE}width = 'wide'", "width"),
     "true for a number": (f"[models.a]\n{HEAD}{FILE}width = true", "width"),
     "text as a threshold": (f"[models.a]\n{HEAD}{FILE}thresholds = {{ text = 'low' }}", "thresholds.text"),
+    "memory of an unknown kind": (f"[models.a]\n{HEAD}{FILE}memory = {{ ram_mb = 3 }}", "memory.ram_mb"),
+    "memory without weights": (f"[models.a]\n{HEAD}{FILE}memory = {{ picture_mb = {{ f32 = 1 }} }}", "weights_mb"),
+    "memory as text": (
+        f"[models.a]\n{HEAD}{FILE}memory = {{ weights_mb = '3 GB', picture_mb = {{ f32 = 1 }} }}",
+        "memory.weights_mb",
+    ),
+    "memory without float32": (
+        f"[models.a]\n{HEAD}{FILE}memory = {{ weights_mb = 3, picture_mb = {{ bf16 = 1 }} }}",
+        "memory.picture_mb.f32",
+    ),
+    "memory at an unknown precision": (
+        f"[models.a]\n{HEAD}{FILE}memory = {{ weights_mb = 3, picture_mb = {{ f32 = 1, f8 = 1 }} }}",
+        "memory.picture_mb.f8",
+    ),
+    "memory below nothing": (
+        f"[models.a]\n{HEAD}{FILE}memory = {{ weights_mb = 3, picture_mb = {{ f32 = -1 }} }}",
+        "memory.picture_mb.f32",
+    ),
+    "memory beyond numbers": (
+        f"[models.a]\n{HEAD}{FILE}memory = {{ weights_mb = inf, picture_mb = {{ f32 = 1 }} }}",
+        "memory.weights_mb",
+    ),
     "an unknown task": (f"[models.a]\n{HEAD.replace('embedding', 'smell')}{FILE}", "task"),
     "an unknown runtime": (f"[models.a]\n{HEAD}{FILE}runtimes = ['abacus']", "runtimes"),
     "no weights": (f"[models.a]\n{HEAD}", "files"),

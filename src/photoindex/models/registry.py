@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast, get_args
 from urllib.parse import urlsplit
 
 from photoindex.errors import RegistryInvalid, UnknownModel, UnknownProfile
+from photoindex.models.memory import read_memory
 from photoindex.models.spec import ModelFile, ModelSpec, Task
 
 ZERO_SHOT = "zero-shot"
@@ -23,7 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("task", "architecture", "licence", "package", "path", "source", "revision", "note"), str),
     **dict.fromkeys(("files", "runtimes"), list),
-    **dict.fromkeys(("thresholds", "options"), dict),
+    **dict.fromkeys(("thresholds", "options", "memory"), dict),
     **dict.fromkeys(("input_size", "width"), int),
     "commercial": bool,
 }
@@ -148,6 +149,8 @@ class _Source:
         for key, value in block.get("thresholds", {}).items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 self.fail(where, f"thresholds.{key}", "must be a number")
+        if "memory" in block:
+            known["memory"] = read_memory(block["memory"], lambda key, what: self.fail(where, key, what))
         self._one_source(where, block)
         return ModelSpec(**known)
 

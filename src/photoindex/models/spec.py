@@ -26,6 +26,21 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryNeeds:
+    """What a model takes, in bytes.
+
+    `weights`: those that a scan uses, as float32 (of a model with a text tower the image tower alone); `picture`: the
+    most that one picture of a batch takes in between, by precision (f32, bf16, f16).
+    """
+
+    weights: int
+    picture: Mapping[str, int]
+
+    def for_picture(self, precision: str) -> int:
+        return self.picture.get(precision, self.picture["f32"])
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A block of models.toml.
 
@@ -34,7 +49,8 @@ class ModelSpec:
     `path` a folder on this disk that does. `options` are the architecture's own settings: `pretrained` for OpenCLIP,
     `det`, `rec` and `cls` name the files of OCR and face models, `embedding`, `vocabulary` (an absolute path),
     `template` and `scoring` belong to zero-shot tags;
-    `input_size` in pixels; `width` of the vectors; `licence` an SPDX id or a sentence.
+    `input_size` in pixels; `width` of the vectors; `licence` an SPDX id or a sentence; `memory` where its block says
+    what it takes (`models.memory.memory_of` estimates it otherwise).
     """
 
     name: str
@@ -53,6 +69,7 @@ class ModelSpec:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    memory: MemoryNeeds | None = None
 
 
 @dataclass(frozen=True, slots=True)
