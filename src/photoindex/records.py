@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -29,6 +29,27 @@ class Problem:
 
     code: str
     message: str
+
+
+def _say_nothing(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """How the models of one command are to be run; made by the command, passed down.
+
+    `runtime`: a family (`openvino`) or an exact name (`openvino-cpu-f32`); None lets photoindex choose.
+    `memory_bytes`: what models and their batches may take; `threads` of a model on the CPU; None leaves each to
+    the machine. `photos`: how many will go through, by which it is decided whether measuring pays. `tell` is given
+    one line for each change of runtime on the way.
+    """
+
+    runtime: str | None = None
+    memory_bytes: int | None = None
+    threads: int | None = None
+    photos: int | None = None
+    tell: Callable[[str], None] = _say_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +154,51 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate(Tag):
+    """A tag that a model gave some score, shown or not. `standing`: how far it stands out of the picture's other
+    scores, as a robust z-score, for models whose rule asks for that."""
+
+    standing: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagRule:
+    """Which of a model's tags are shown: those with a score of `at_least`, or of their own threshold in `own`.
+
+    Scores and thresholds are float32. A tag without a threshold of its own must also stand out by `standing`, where
+    that is set. Of those the best `most` are shown; None: all of them.
+    """
+
+    at_least: float
+    own: Mapping[str, float] = field(default_factory=dict)
+    standing: float | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagThreshold:
+    """A line of `photoindex tags thresholds`. `tag` None: every tag without a line of its own.
+
+    `given`: by the model; `yours`: set by the user; `in_force`: by which the tags of the library were chosen last,
+    None before there are any.
+    """
+
+    tag: str | None
+    given: float | None
+    yours: float | None
+    in_force: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """How many photos of the library show a tag, and its highest score."""
+
+    tag: str
+    photos: int
+    best: float
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
     """A face. `box`: left, top, right, bottom; `landmarks`: x, y of both eyes, nose, both mouth corners.
 
@@ -151,7 +217,7 @@ class Outcome:
     """The result of one step on one photo: becomes a ledger row, and rows of facts when done.
 
     `facts` by step: metadata Metadata, place Place | None, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
-    embedding float16 vector, tags tuple[Tag, ...], faces tuple[Face, ...].
+    embedding float16 vector, tags tuple[Candidate, ...] (all that are kept, best first), faces tuple[Face, ...].
     """
 
     step: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +12,35 @@ import numpy.typing as npt
 from photoindex.errors import RuntimeUnavailable
 from photoindex.runtimes.session import Arrays
 
+Device = Literal["cpu", "cuda", "tensorrt", "coreml", "dml"]
+# Each device's provider, the precision it computes in, and its settings; accelerators first.
+PROVIDERS: Mapping[Device, tuple[str, str, dict[str, Any]]] = {
+    "tensorrt": ("TensorrtExecutionProvider", "f16", {"trt_fp16_enable": True}),
+    "cuda": ("CUDAExecutionProvider", "f32", {}),
+    "coreml": ("CoreMLExecutionProvider", "f16", {"ModelFormat": "MLProgram"}),
+    "dml": ("DmlExecutionProvider", "f32", {}),
+    "cpu": ("CPUExecutionProvider", "f32", {}),
+}
+
 
 class OnnxSession:
-    """An ONNX file in ONNX Runtime, on one provider ("cpu" or "cuda")."""
+    """An ONNX file in ONNX Runtime, on one provider."""
 
-    def __init__(self, path: Path, *, threads: int | None = None, latency: bool = False, device: str = "cpu") -> None:
+    def __init__(
+        self, path: Path, *, threads: int | None = None, latency: bool = False, device: Device = "cpu"
+    ) -> None:
         import onnxruntime
 
+        provider, precision, settings = PROVIDERS[device]
         self._path = path
         self._session: Any = onnxruntime.InferenceSession(
-            str(path), _options(threads, latency), providers=_providers(device)
+            str(path), _options(threads, latency), providers=[(provider, settings)]
         )
-        if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise RuntimeUnavailable(path.name, "ONNX Runtime found no usable CUDA device")
+        if provider not in self._session.get_providers():  # it falls back to the CPU without a word
+            raise RuntimeUnavailable(path.name, f"ONNX Runtime could not use its {provider}")
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = tuple(each.name for each in self._session.get_inputs())
-        self._runtime = f"onnxruntime-{device}-f32"
+        self._runtime = f"onnxruntime-{device}-{precision}"
 
     @property
     def runtime(self) -> str:
@@ -55,11 +68,11 @@ class OnnxSession:
         self._session = None
 
 
-def cuda_provider_present() -> bool:
-    """Whether the installed ONNX Runtime was built for CUDA (the device may still be missing)."""
+def providers() -> tuple[str, ...]:
+    """What the installed ONNX Runtime was built for, in its own words (the device may still be missing)."""
     import onnxruntime
 
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return tuple(onnxruntime.get_available_providers())
 
 
 def _options(threads: int | None, latency: bool) -> Any:
@@ -73,7 +86,3 @@ def _options(threads: int | None, latency: bool) -> Any:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
     return options
-
-
-def _providers(device: str) -> list[str]:
-    return ["CUDAExecutionProvider"] if device == "cuda" else ["CPUExecutionProvider"]

@@ -18,7 +18,7 @@ from photoindex.runtimes.openclip import Recipe, load_openclip
 from photoindex.runtimes.session import Arrays
 
 Device = Literal["cuda", "mps", "cpu"]
-Precision = Literal["f16", "f32"]
+Precision = Literal["f16", "bf16", "f32"]
 
 
 class TorchSession:
@@ -36,7 +36,7 @@ class TorchSession:
             torch.set_num_threads(threads)
         self._path, self._device = path, device
         self._runtime = f"torch-{device}-{precision}"
-        self._dtype = torch.float16 if precision == "f16" else torch.float32
+        self._dtype = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}[precision]
         model = load_openclip(read_recipe(path.with_name("forms.json")))
         self._tower: Any = ImageTower(model, self._dtype).module.to(device)
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from photoindex.errors import RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
 from photoindex.records import Picture, Problem, Uint8Image
-from photoindex.runtimes.choose import RUNTIMES, open_session
+from photoindex.runtimes.candidates import FAMILIES
+from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.session import Session
 from photoindex.steps.forms import Forms, make_forms, read_forms
 
@@ -66,7 +67,7 @@ class Embedding:
 
 def _allowed(installed: InstalledModel, forms: Forms) -> tuple[str, ...]:
     """The model's runtimes; torch alone where the ONNX form was refused."""
-    allowed = installed.spec.runtimes or RUNTIMES
+    allowed = installed.spec.runtimes or FAMILIES
     if "visual" not in forms.refused:
         return tuple(allowed)
     if "torch" not in allowed:
