@@ -91,7 +91,7 @@ def test_every_model_of_the_registry_says_what_memory_it_takes() -> None:
         assert spec.memory is not None, spec.name
         sizes = [file.size for file in spec.files]
         if sizes and None not in sizes:
-            assert spec.memory.weights < 1.2 * sum(size or 0 for size in sizes), f"{spec.name}: more than its files hold"
+            assert spec.memory.weights < 1.2 * sum(size or 0 for size in sizes), spec.name
 
 
 def test_a_precision_that_a_block_does_not_name_takes_what_float32_takes(tmp_path: Path) -> None:
