@@ -13,6 +13,7 @@ from photoindex.records import Analysed, FoundFile, KnownFile, Outcome, Problem,
 from photoindex.store.arrow import decode_path, delete_matching, encode_path, insert, to_arrow
 from photoindex.store.connection import CatalogFile
 from photoindex.store.facts import FACT_TABLES, fact_rows
+from photoindex.store.tag_scores import derive_tags
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -332,6 +333,7 @@ def _save_facts(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]]
         mine = [(i, o) for i, o in outcomes if o.step == step]
         delete_matching(con, table.name, ["photo_id"], [(i,) for i, _ in mine])
         insert(con, table.name, table.columns, [row for i, o in mine for row in fact_rows(i, o)])
+    derive_tags(con, [i for i, o in outcomes if o.step == "tags"])
 
 
 def _documents_due(con: DuckDBPyConnection, photo_ids: Sequence[int]) -> None:

@@ -89,18 +89,37 @@ class CatalogFile:
                 if time.monotonic() > deadline:
                     raise LibraryBusy(self.path.parent, _holder(str(error)), "a moment ago") from error
                 time.sleep(_RETRY_S)
-        self._check_version(con)
+        if self._is_older(con):
+            con.close()
+            self._upgrade()
+            return self._open()
         return con
 
-    def _check_version(self, con: DuckDBPyConnection) -> None:
-        """Once is enough: a program that upgrades the library meanwhile leaves what older ones read."""
+    def _is_older(self, con: DuckDBPyConnection) -> bool:
+        """Whether a reader has to bring the library up to date first. Raises LibraryTooNew.
+
+        Once is enough: a program that upgrades the library meanwhile leaves what older ones read.
+        """
         if self._known:
-            return
+            return False
         version = schema_version(con)
         if version > SCHEMA:
             con.close()
             raise LibraryTooNew(self.path.parent, version, SCHEMA)
-        self._known = True
+        self._known = self.writable or version == SCHEMA
+        return not self._known
+
+    def _upgrade(self) -> None:
+        """Bring an older library up to this program's schema, as its writer. Raises LibraryBusy, LibraryNotWritable."""
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self.path.parent / "writer.lock", timeout=0):
+                CatalogFile(self.path, writable=True).create()
+        except Timeout as error:
+            raise LibraryBusy(self.path.parent, "of another program", "before this version was installed") from error
+        except OSError as error:
+            raise LibraryNotWritable(self.path.parent, error.strerror or str(error)) from error
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
-from photoindex.records import Face, Hashes, Metadata, Outcome, Place, Tag, TextLine
+from photoindex.records import Candidate, Face, Hashes, Metadata, Outcome, Place, Tag, TextLine
 
 
 class FactTable(NamedTuple):
@@ -21,7 +22,7 @@ FACT_TABLES = {
     "place": FactTable("places", ("photo_id", *_PLACE_COLUMNS)),
     "hash": FactTable("hashes", ("photo_id", "pdq", "quality", "pdq_own", "quality_own")),
     "ocr": FactTable("ocr_lines", ("photo_id", "line", "text", "confidence", "box")),
-    "tags": FactTable("tags", ("photo_id", "tag", "score", "model")),
+    "tags": FactTable("tag_scores", ("photo_id", "model", "tags", "scores", "standings")),
     "faces": FactTable("faces", ("photo_id", "face", "box", "landmarks", "score", "model")),
 }
 
@@ -39,7 +40,7 @@ def fact_rows(photo_id: int, outcome: Outcome) -> list[tuple[Any, ...]]:
         case "ocr":
             return [_line_row(photo_id, n, line) for n, line in enumerate(facts)]
         case "tags":
-            return [_tag_row(photo_id, tag, outcome.model) for tag in facts]
+            return [_score_row(photo_id, facts, outcome.model)]
         case "faces":
             return [_face_row(photo_id, n, face, outcome.model) for n, face in enumerate(facts)]
     raise KeyError(outcome.step)
@@ -59,8 +60,10 @@ def _line_row(photo_id: int, number: int, line: TextLine) -> tuple[Any, ...]:
     return photo_id, number, line.text, line.confidence, list(line.box)
 
 
-def _tag_row(photo_id: int, tag: Tag, model: str | None) -> tuple[Any, ...]:
-    return photo_id, tag.name, tag.score, model
+def _score_row(photo_id: int, tags: Sequence[Tag], model: str | None) -> tuple[Any, ...]:
+    standings = [tag.standing for tag in tags if isinstance(tag, Candidate) and tag.standing is not None]
+    scores = [tag.score for tag in tags]
+    return photo_id, model, [tag.name for tag in tags], scores, standings if len(standings) == len(tags) else None
 
 
 def _face_row(photo_id: int, number: int, face: Face, model: str | None) -> tuple[Any, ...]:

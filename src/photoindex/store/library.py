@@ -15,6 +15,7 @@ from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.store.catalog import Catalog
 from photoindex.store.queries import Queries
+from photoindex.store.tag_scores import TagScores
 from photoindex.store.vectors import Vectors
 
 
@@ -60,6 +61,10 @@ class Library:
     @cached_property
     def queries(self) -> Queries:
         return Queries(self.catalog.file)
+
+    @cached_property
+    def tag_scores(self) -> TagScores:
+        return TagScores(self.catalog.file)
 
     @cached_property
     def vectors(self) -> Vectors:
