@@ -18,7 +18,8 @@ from photoindex.errors import (
     ModelBroken,
     ModelMissing,
 )
-from photoindex.models.install import locate, pull, read_record
+from photoindex.models.install import locate, pull
+from photoindex.models.record import read_record
 from photoindex.models.registry import Registry, load_registry
 from photoindex.models.spec import InstalledModel
 

@@ -52,6 +52,9 @@ class RuntimeOptions:
     tell: Callable[[str], None] = _say_nothing
 
 
+AUTOMATIC = RuntimeOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """How a decode worker prepares the upright sRGB picture for a model.
@@ -216,6 +219,8 @@ class Face:
 class Outcome:
     """The result of one step on one photo: becomes a ledger row, and rows of facts when done.
 
+    `fingerprint` says which version of `model` it was (see models.identity).
+
     `facts` by step: metadata Metadata, place Place | None, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
     embedding float16 vector, tags tuple[Candidate, ...] (all that are kept, best first), faces tuple[Face, ...].
     """
@@ -228,6 +233,7 @@ class Outcome:
     runtime: str | None = None
     ms: float = 0.0
     problem: Problem | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def _size(count: int | None) -> str:
 
 def _say_trust(installed: InstalledModel) -> None:
     """Tell which files no checksum in models.toml vouches for."""
-    from photoindex.models.install import RECORD, read_record
+    from photoindex.models.record import RECORD, read_record
 
     folder = (installed.base or installed).path
     said = {

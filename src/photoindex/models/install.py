@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 import shutil
 import zipfile
 import zlib
@@ -14,10 +12,9 @@ from typing import Any
 
 from photoindex.errors import DownloadFailed, ModelBroken, ModelMissing
 from photoindex.models.download import Fetched, Progress, fetch, sha256_of
+from photoindex.models.record import read_record, write_record
 from photoindex.models.registry import ZERO_SHOT, Registry
 from photoindex.models.spec import InstalledModel, ModelFile, ModelSpec
-
-RECORD = "installed.json"
 
 
 def locate(registry: Registry, spec: ModelSpec, models_dir: Path) -> InstalledModel:
@@ -70,15 +67,6 @@ def download_bytes(spec: ModelSpec) -> int | None:
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 
-def read_record(folder: Path) -> Mapping[str, Mapping[str, Any]]:
-    """What `installed.json` says of each file: sha256, size, url and `trust` (see Fetched). Empty where none is."""
-    try:
-        files = json.loads((folder / RECORD).read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return files if isinstance(files, dict) else {}
-
-
 def _command(spec: ModelSpec) -> str:
     return f"photoindex models pull {spec.name}"
 
@@ -106,8 +94,15 @@ def _check(spec: ModelSpec, folder: Path) -> None:
             if size != record[name]["size"]:
                 what = f"{folder / name} has {size:,} bytes instead of {record[name]['size']:,}"
                 raise ModelBroken(spec.name, what, _command(spec))
-            if file.sha256 and record[name].get("archive_sha256", record[name]["sha256"]) != file.sha256:
+            if not _wanted(file, record[name]):
                 raise ModelBroken(spec.name, f"{folder / name} is another version", _command(spec))
+
+
+def _wanted(file: ModelFile, entry: Mapping[str, Any]) -> bool:
+    """Whether what was installed is what models.toml asks for now: by checksum, else by the address it came from."""
+    if file.sha256 is None:
+        return bool(entry.get("url", file.url) == file.url)
+    return bool(entry.get("archive_sha256", entry["sha256"]) == file.sha256)
 
 
 def _install(spec: ModelSpec, file: ModelFile, folder: Path, progress: Progress) -> None:
@@ -124,7 +119,7 @@ def _install(spec: ModelSpec, file: ModelFile, folder: Path, progress: Progress)
         (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         part.replace(folder / file.name)
         entries = {file.name: facts | {"sha256": fetched.sha256, "size": fetched.size}}
-    _write_record(spec, folder, entries)
+    write_record(spec, folder, entries)
 
 
 def _is_right(file: ModelFile, folder: Path) -> bool:
@@ -134,7 +129,7 @@ def _is_right(file: ModelFile, folder: Path) -> bool:
         entry = record.get(name)
         if entry is None or not (folder / name).is_file() or sha256_of(folder / name) != entry["sha256"]:
             return False
-        if file.sha256 and entry.get("archive_sha256", entry["sha256"]) != file.sha256:
+        if not _wanted(file, entry):
             return False
     return True
 
@@ -161,13 +156,3 @@ def _unpack(file: ModelFile, archive: Path, name: str, folder: Path) -> dict[str
     target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
     return facts
-
-
-def _write_record(spec: ModelSpec, folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    record = {"model": spec.name, "revision": spec.revision, "files": {**read_record(folder), **entries}}
-    part = folder / f".part-{RECORD}"
-    with part.open("w", encoding="utf-8") as out:
-        json.dump(record, out, indent=2, sort_keys=True)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(folder / RECORD)

@@ -101,9 +101,10 @@ class Analyser:
     def _outcome(self, spec: StepSpec, result: Any, ms: float) -> Outcome:
         opened = self._steps.opened.get(spec.name)
         names = (self._steps.model_of(spec), opened.runtime if opened else None)
+        made_by = self._steps.fingerprints.get(spec.name)
         if isinstance(result, Problem):
-            return Outcome(spec.name, spec.version, "failed", None, *names, ms=ms, problem=result)
-        return Outcome(spec.name, spec.version, "done", result, *names, ms=ms)
+            return Outcome(spec.name, spec.version, "failed", None, *names, ms=ms, problem=result, fingerprint=made_by)
+        return Outcome(spec.name, spec.version, "done", result, *names, ms=ms, fingerprint=made_by)
 
     def _skips(self, picture: Picture) -> list[Outcome]:
         """Ledger rows for the steps that cannot run; only for a photo that is looked at for the first time."""

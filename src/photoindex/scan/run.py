@@ -75,6 +75,7 @@ def scan(
     run_id = library.catalog.start_run(photoindex.__version__, folders, profile_name)
     library.catalog.set_setting(PROFILE, profile_name)
     library.catalog.set_setting("steps", ",".join(STEPS))
+    library.expect_versions(steps.versions())
     if "embedding" in steps.installed and EMBEDDING not in library.catalog.settings():
         library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
     _sweep(library)

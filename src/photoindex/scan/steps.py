@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from photoindex.errors import ModelMissing, PhotoindexError
+from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
@@ -17,12 +18,16 @@ from photoindex.store.catalog import Wanted
 
 @dataclass(slots=True)
 class Steps:
-    """`installed`: the model of each model step; `opened`: those that a due photo needed loaded."""
+    """`installed`: the model of each model step; `opened`: those that a due photo needed loaded.
+
+    `fingerprints`: the version of each step's model; of the embedding model also where only its vectors are needed.
+    """
 
     specs: Sequence[StepSpec]
     embedding_model: str | None = None
     installed: dict[str, InstalledModel] = field(default_factory=dict)
     opened: dict[str, ModelStep] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, Problem] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -42,7 +47,17 @@ class Steps:
 
     def wanted(self) -> list[Wanted]:
         """What the ledger must show for a photo to be up to date."""
-        return [Wanted(spec.name, spec.version, self.model_of(spec)) for spec in self.runnable]
+        return [
+            Wanted(spec.name, spec.version, self.model_of(spec), self.fingerprints.get(spec.name))
+            for spec in self.runnable
+        ]
+
+    def versions(self) -> list[Wanted]:
+        """What is wanted of the steps that run a model, and of the embedding where only tags build on it."""
+        known = [want for want in self.wanted() if want.fingerprint]
+        if "embedding" in self.fingerprints and not any(want.step == "embedding" for want in known):
+            known.append(Wanted("embedding", 0, self.embedding_model, self.fingerprints["embedding"]))
+        return known
 
     def open(self, names: Collection[str], stop: Callable[[], bool]) -> None:
         """Load the models of these steps. One that cannot be used is skipped from here on, with its reason."""
@@ -102,5 +117,18 @@ def resolve_steps(
                 steps.notes.append(f"{spec.name} ran with {bundled.spec.name}, which comes along. {error}")
         except PhotoindexError as error:
             steps.skipped[spec.name] = Problem("model_unusable", str(error))
+    _identify(steps)
     steps._skip_dependents()
     return steps
+
+
+def _identify(steps: Steps) -> None:
+    """Note the version of each model; one that cannot be read is not run."""
+    for name, model in list(steps.installed.items()):
+        try:
+            steps.fingerprints[name] = fingerprint(model)
+            if model.base is not None and model.base.spec.name == steps.embedding_model:
+                steps.fingerprints["embedding"] = fingerprint(model.base)
+        except PhotoindexError as error:
+            del steps.installed[name]
+            steps.skipped[name] = Problem("model_unusable", str(error))

@@ -45,12 +45,14 @@ _LEDGER_COLUMNS = [
     "message",
     "done_at",
     "run_id",
+    "fingerprint",
 ]
 _DUE = """
 SELECT p.photo_id FROM photos p
 SEMI JOIN (SELECT photo_id FROM files WHERE missing_since IS NULL) f USING (photo_id)
 ANTI JOIN (SELECT photo_id FROM ledger WHERE step = $step AND version = $version AND status <> 'skipped'
-           AND model IS NOT DISTINCT FROM $model AND NOT $again AND NOT ($retry AND status = 'failed')) l
+           AND model IS NOT DISTINCT FROM $model AND coalesce(fingerprint = $fingerprint, true)
+           AND NOT $again AND NOT ($retry AND status = 'failed')) l
     USING (photo_id)
 ANTI JOIN (SELECT photo_id FROM ledger WHERE step = 'decode' AND status = 'failed' AND version = $decode
            AND NOT $retry) d USING (photo_id)
@@ -65,11 +67,12 @@ QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY path) = 1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A step as the ledger must show it to be up to date."""
+    """A step as the ledger must show it to be up to date; `fingerprint` says which version of the model."""
 
     step: str
     version: int
     model: str | None
+    fingerprint: str | None = None
 
 
 def now() -> datetime:
@@ -185,10 +188,20 @@ class Catalog:
         with self.file.read() as con:
             for want in wanted:
                 values = {"step": want.step, "version": want.version, "model": want.model, "decode": decode_version}
-                values |= {"again": want.step in again, "retry": retry}
+                values |= {"again": want.step in again, "retry": retry, "fingerprint": want.fingerprint}
                 for (photo_id,) in con.execute(_DUE, values).fetchall():
                     due.setdefault(photo_id, set()).add(want.step)
         return due
+
+    def adopt(self, wanted: Sequence[Wanted]) -> None:
+        """Rows of a program that did not yet note fingerprints count as made by the versions in use now."""
+        with self.file.write() as con:
+            for want in wanted:
+                if want.fingerprint is not None:
+                    con.execute(
+                        "UPDATE ledger SET fingerprint = ? WHERE step = ? AND model = ? AND fingerprint IS NULL",
+                        [want.fingerprint, want.step, want.model],
+                    )
 
     def places(self, photo_ids: Collection[int], root: str) -> dict[int, tuple[FoundFile, str]]:
         """One present file below `root`, and the SHA-256, of each of the photos that has a file there, by path."""
@@ -318,7 +331,7 @@ def _save_ledger(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]
     done = {(i, DECODE) for i, _ in outcomes}
     delete_matching(con, "ledger", ["photo_id", "step"], [*done, *((i, o.step) for i, o in outcomes)])
     rows = [
-        (i, o.step, o.version, o.status, o.model, o.runtime, o.ms, *_problem(o.problem), now(), run_id)
+        (i, o.step, o.version, o.status, o.model, o.runtime, o.ms, *_problem(o.problem), now(), run_id, o.fingerprint)
         for i, o in outcomes
     ]
     insert(con, "ledger", _LEDGER_COLUMNS, rows)

@@ -13,10 +13,17 @@ from pathlib import Path
 
 from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
 from photoindex.records import Analysed, FoundFile, Problem
-from photoindex.store.catalog import Catalog
+from photoindex.store.catalog import Catalog, Wanted
 from photoindex.store.queries import Queries
 from photoindex.store.tag_scores import TagScores
-from photoindex.store.vectors import Vectors
+from photoindex.store.vectors import Vectors, face_table, image_table
+
+_TABLES = {"embedding": image_table, "faces": face_table}
+
+
+def vectors_version(table: str) -> str:
+    """The setting that says which version of its model a table's vectors are of."""
+    return f"version of {table}"
 
 
 class Library:
@@ -102,6 +109,25 @@ class Library:
             faces = {i.photo_id: o.facts for i, o in done if o.step == "faces" and o.model == model}
             self.vectors.put_faces(model, faces)
         self.catalog.save(batch, unreadable, run_id)
+
+    def expect_versions(self, wanted: Sequence[Wanted]) -> None:
+        """Before a scan: what each model saves belongs to this version of it.
+
+        The vectors of another version go to a table of their own, with its fingerprint in the name, and come back
+        when that version does: tables called by a model's name alone hold those of its present version. What was
+        saved before versions were noted counts as made by the present one.
+        """
+        known = self.catalog.settings()
+        for want in wanted:
+            if want.step in _TABLES and want.model and want.fingerprint:
+                table = _TABLES[want.step](want.model)
+                key = vectors_version(table)
+                if known.get(key, want.fingerprint) != want.fingerprint:
+                    self.vectors.rename(table, f"{table}.{known[key]}")
+                    self.vectors.rename(f"{table}.{want.fingerprint}", table)
+                if known.get(key) != want.fingerprint:
+                    self.catalog.set_setting(key, want.fingerprint)
+        self.catalog.adopt(wanted)
 
     def _without_clashes(self, batch: Sequence[Analysed]) -> tuple[Sequence[Analysed], list[tuple[FoundFile, Problem]]]:
         """Set aside files whose id (64 bits of the SHA-256) already belongs to other content."""

@@ -73,7 +73,12 @@ def _tag_scores(con: DuckDBPyConnection) -> None:
     con.execute(_TAG_SCORES)
 
 
-MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001, _tag_scores)
+def _model_versions(con: DuckDBPyConnection) -> None:
+    """Which version of its model made a result. NULL in rows of before: see `Catalog.adopt`."""
+    con.execute("ALTER TABLE ledger ADD COLUMN fingerprint VARCHAR")
+
+
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001, _tag_scores, _model_versions)
 SCHEMA = len(MIGRATIONS)
 
 

@@ -101,6 +101,12 @@ class Vectors:
         """Import what writing needs, which takes seconds."""
         import lancedb  # noqa: F401
 
+    def rename(self, table: str, name: str) -> None:
+        """Give a table another name, unless it is not there or the name is taken."""
+        if self.has(table) and not self.has(name):
+            with self._explained():
+                (self.folder / f"{table}.lance").rename(self.folder / f"{name}.lance")
+
     def put_images(self, model: str, vectors: Mapping[int, npt.NDArray[np.float16]]) -> None:
         """Insert or replace image vectors (width,) float16, and make them durable."""
         if not vectors:

@@ -1,0 +1,107 @@
+"""Which version of a model is on this machine: a fingerprint of everything that decides its results."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from photoindex.errors import ModelBroken
+from photoindex.models.download import sha256_of
+from photoindex.models.record import read_record
+from photoindex.models.spec import InstalledModel, ModelSpec
+from photoindex.models.words import read_vocabulary
+
+HASHES = "hashes.json"
+# Weights and what describes them; a README or a list of words in a user's own folder is neither.
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".onnx", ".data", ".pdiparams", ".pdmodel", ".xml")
+# The words of a vocabulary and the fingerprint of the embedding model count instead of their names.
+_BY_CONTENT = ("vocabulary", "embedding")
+
+
+def fingerprint(installed: InstalledModel) -> str:
+    """Twelve hexadecimal digits that are others when the model would give other results.
+
+    Architecture, revision, the bytes of its files, options, the words of a vocabulary, input size and width decide,
+    for zero-shot tags those of the embedding model too. Licence, notes, thresholds, runtimes and the place on disk
+    do not. Files in a user's own folder or in a package are hashed once and then known by size and time.
+    Raises ModelBroken where one cannot be read, RegistryInvalid for a vocabulary that cannot.
+    """
+    spec = installed.spec
+    words = spec.options.get("vocabulary")
+    described = {
+        "task": spec.task,
+        "architecture": spec.architecture,
+        "revision": spec.revision,
+        "input": [spec.input_size, spec.width],
+        "options": {key: value for key, value in spec.options.items() if key not in _BY_CONTENT},
+        "words": read_vocabulary(Path(words)) if words is not None else None,
+        "files": None if installed.base else dict(sorted(_contents(installed).items())),
+        "base": fingerprint(installed.base) if installed.base else None,
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _contents(installed: InstalledModel) -> Mapping[str, str]:
+    """The SHA-256 of each of the model's files, by name."""
+    spec = installed.spec
+    if spec.path is not None:
+        return _hashed(installed, list(_own_files(spec, installed.path)))
+    record = {} if spec.package else read_record(installed.path)
+    known = {file.name: file.sha256 for file in spec.files if spec.package and file.sha256}
+    known |= {name: str(record[name]["sha256"]) for name in _names(spec) if name in record}
+    return known | _hashed(installed, [name for name in _names(spec) if name not in known])
+
+
+def _names(spec: ModelSpec) -> list[str]:
+    return [name for file in spec.files for name in file.unpack or (file.name,)]
+
+
+def _own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
+    """The files of a user's folder that are weights, or that the model's options name."""
+    named = {str(value) for key, value in spec.options.items() if key not in _BY_CONTENT and isinstance(value, str)}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and (path.suffix in _WEIGHTS or name in named):
+            yield name
+
+
+def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
+    """Hash these files of the model's folder, except those that were hashed before and look the same."""
+    if not names:
+        return {}
+    kept, now = _read_hashes(installed.derived), {}
+    try:
+        for name in names:
+            stat = (installed.path / name).stat()
+            seen = [stat.st_size, stat.st_mtime_ns]
+            before = kept.get(name)
+            same = before is not None and before[:2] == seen
+            now[name] = before if before and same else [*seen, sha256_of(installed.path / name)]
+    except OSError as error:
+        what = f"{error.filename} cannot be read ({error.strerror})"
+        raise ModelBroken(installed.spec.name, what, "photoindex models list") from error
+    if now != kept:
+        _write_hashes(installed.derived, now)
+    return {name: str(entry[2]) for name, entry in now.items()}
+
+
+def _read_hashes(folder: Path) -> dict[str, list[Any]]:
+    try:
+        kept = json.loads((folder / HASHES).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in kept.items() if isinstance(v, list) and len(v) == 3} if isinstance(kept, dict) else {}
+
+
+def _write_hashes(folder: Path, hashes: Mapping[str, list[Any]]) -> None:
+    """Kept where that is possible; a folder that cannot be written costs time only."""
+    part = folder / f".part-{os.getpid()}-{HASHES}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(hashes, indent=2), encoding="utf-8")
+        part.replace(folder / HASHES)
