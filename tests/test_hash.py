@@ -10,10 +10,12 @@ import pdqhash
 import pytest
 from PIL import Image, ImageFilter
 
+from conftest import draw
 from photoindex.media.source import Need, SourcePicture, open_source
 from photoindex.media.unreadable import Unreadable
+from photoindex.pure.turns import TURNS, turned_hashes
 from photoindex.records import FoundFile, Hashes
-from photoindex.steps.hash import SHORT_SIDE, pdq
+from photoindex.steps.hash import SHORT_SIDE, hashes
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
 
@@ -26,7 +28,7 @@ def opened(path: Path) -> SourcePicture:
 
 def hashed(path: Path, image: Image.Image, exif: Image.Exif | None = None) -> Hashes:
     image.save(path, quality=92, exif=(exif or Image.Exif()).tobytes())
-    return pdq(opened(path))
+    return hashes(opened(path))
 
 
 def distance(one: bytes, other: bytes) -> int:
@@ -72,8 +74,10 @@ def test_a_plain_picture_has_no_quality(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3000, 1), (1, 500_00), (64, 64)])
 def test_odd_sizes_are_hashed_without_a_crash(tmp_path: Path, size: tuple[int, int]) -> None:
-    hashes = hashed(tmp_path / "odd.png", Image.new("RGB", size, "grey"))
-    assert len(hashes.pdq) == len(hashes.pdq_own) == 32
+    found = hashed(tmp_path / "odd.png", Image.new("RGB", size, "grey"))
+    assert len(found.pdq) == len(found.pdq_own) == len(found.turn) == 32
+    assert found.words == b""
+    assert found.sharpness == 0
 
 
 def test_a_picture_of_modest_size_is_hashed_as_the_library_does(tmp_path: Path) -> None:
@@ -81,9 +85,9 @@ def test_a_picture_of_modest_size_is_hashed_as_the_library_does(tmp_path: Path) 
     path = tmp_path / "modest.png"
     image.save(path)
     bits, quality = pdqhash.compute(np.asarray(image))
-    hashes = pdq(opened(path))
-    assert hashes.pdq_own.hex() == np.packbits(bits.astype(bool)).tobytes().hex()
-    assert hashes.quality_own == quality
+    found = hashes(opened(path))
+    assert found.pdq_own.hex() == np.packbits(bits.astype(bool)).tobytes().hex()
+    assert found.quality_own == quality
 
 
 @pytest.mark.parametrize("size", [(1400, 1000), (1153, 900), (3000, 2000)])
@@ -101,19 +105,34 @@ def test_damaged_pixels_have_no_hash(tmp_path: Path) -> None:
     path = tmp_path / "cut.jpg"
     path.write_bytes(whole.getvalue()[:3000])
     with pytest.raises(Unreadable):
-        pdq(opened(path))
+        hashes(opened(path))
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the shared test pictures are not here")
 def test_published_hashes_are_met() -> None:
     with open(PHOTOS / "pdq_vectors.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    hashes = {row["file"]: pdq(opened(PHOTOS / row["file"])) for row in rows}
+    met = {row["file"]: hashes(opened(PHOTOS / row["file"])) for row in rows}
     far = [
         (row["file"], gap)
         for row in rows
-        if hashes[row["file"]].quality_own >= 80
-        and (gap := distance(hashes[row["file"]].pdq_own, bytes.fromhex(row["pdq_hash"]))) > 12
+        if met[row["file"]].quality_own >= 80
+        and (gap := distance(met[row["file"]].pdq_own, bytes.fromhex(row["pdq_hash"]))) > 12
     ]
     assert len(rows) == 34
     assert not far
+
+
+def test_a_mirrored_copy_has_the_turned_hash_and_a_blurred_one_is_less_sharp(tmp_path: Path) -> None:
+    original = draw(1, (900, 700))
+    first = hashed(tmp_path / "a.jpg", original)
+    mirrored = hashed(tmp_path / "b.jpg", original.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    derived = turned_hashes(np.frombuffer(first.turn, np.uint8)[None], TURNS.index("mirrored"))
+    assert distance(derived.tobytes(), mirrored.turn) <= 6
+    assert distance(first.turn, mirrored.turn) > 60
+    blurred = hashed(tmp_path / "c.jpg", original.filter(ImageFilter.GaussianBlur(2)))
+    assert first.sharpness is not None
+    assert blurred.sharpness is not None
+    assert first.sharpness > 1.5 * blurred.sharpness
+    assert len(first.words) % 4 == 0
+    assert first.words

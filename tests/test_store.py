@@ -34,10 +34,11 @@ from photoindex.records import (
     Problem,
     Tag,
     TextLine,
+    photo_id_of,
 )
 from photoindex.store.catalog import Wanted
 from photoindex.store.library import Library
-from photoindex.store.migrations import SCHEMA
+from photoindex.store.migrations import MIGRATIONS, SCHEMA
 
 
 def analysed(path: str = "/p/a.jpg", sha256: str = "ab" * 32, **facts: Any) -> Analysed:
@@ -281,3 +282,21 @@ def test_text_that_is_no_utf8_is_kept_as_escapes(library: Library) -> None:
     saved = library.queries.details(analysed().photo_id).metadata
     assert saved is not None
     assert (saved.width, saved.warnings) == (4_294_967_295, ("bad caf\\udce9.xmp",))
+
+
+def test_a_library_of_before_keeps_its_hashes_and_gets_the_new_ones_with_the_next_scan(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    sha256, photo_id = "ab" * 32, photo_id_of("ab" * 32)
+    before = 3  # the last schema whose hashes were PDQ's alone
+    with duckdb.connect(tmp_path / "old" / "catalog.duckdb") as con:
+        con.execute("CREATE TABLE schema_migrations (version INTEGER, applied_at TIMESTAMP)")
+        for number, migration in enumerate(MIGRATIONS[:before], 1):
+            migration(con)
+            con.execute("INSERT INTO schema_migrations VALUES (?, now()::TIMESTAMP)", [number])
+        con.execute("INSERT INTO photos VALUES (?, ?, 10, now()::TIMESTAMP)", [photo_id, sha256])
+        con.execute("INSERT INTO hashes VALUES (?, ?, 90, ?, 80)", [photo_id, b"p" * 32, b"o" * 32])
+    with Library.writing(tmp_path / "old") as library:
+        assert library.queries.details(photo_id).hashes == Hashes(b"p" * 32, 90, b"o" * 32, 80)
+        newer = Hashes(b"p" * 32, 90, b"o" * 32, 80, b"t" * 32, b"word", 2.5)
+        library.save([analysed(sha256=sha256, hash=newer)])
+        assert library.queries.details(photo_id).hashes == newer

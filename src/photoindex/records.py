@@ -129,16 +129,20 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """PDQ hashes (256 bits as 32 bytes) with PDQ's quality value, 0 to 100.
+    """What duplicates are found by: PDQ hashes (256 bits as 32 bytes) with PDQ's quality value, 0 to 100, and more.
 
     `pdq` is taken from the picture squashed to 512 x 512, so that copies of any size meet; `pdq_own` from the
-    picture at its own size, as other programs exchange it. Duplicates are grouped by the nearer of the two.
+    picture at its own size, as other programs exchange it. `turn` (32 bytes) is the hash of pure/turns.py; `words`
+    those of media/keypoints.py, each 4 bytes, little end first; `sharpness` see steps/hash.py.
     """
 
     pdq: bytes
     quality: int
     pdq_own: bytes
     quality_own: int
+    turn: bytes = b""
+    words: bytes = b""
+    sharpness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ _ALL = (
     StepSpec("metadata", 1, "photoindex.steps.metadata:read"),
     StepSpec("place", 1, "photoindex.steps.place:nearest_place", needs=("metadata",)),
     StepSpec("thumbnail", 1, "photoindex.steps.thumbnail:render"),
-    StepSpec("hash", 1, "photoindex.steps.hash:pdq"),
+    StepSpec("hash", 2, "photoindex.steps.hash:hashes"),
     StepSpec("ocr", 1, "photoindex.steps.ocr:Ocr", task="ocr"),
     StepSpec("embedding", 1, "photoindex.steps.embedding:Embedding", task="embedding"),
     StepSpec("tags", 1, "photoindex.steps.tags:Tags", task="tags", needs=("embedding",)),

@@ -21,6 +21,12 @@ def require_one_opencv() -> None:
         raise DependencyBroken(
             f"{len(found)} packages overwrite each other's OpenCV: {', '.join(found)}. Leave one: `{REPAIR}`"
         )
+    require_opencv()
+
+
+@cache
+def require_opencv() -> None:
+    """The same for what only needs OpenCV's own arithmetic, which works whichever package it came from."""
     try:
         import cv2
 

@@ -16,11 +16,12 @@ class FactTable(NamedTuple):
 
 _METADATA_COLUMNS = tuple(field.name for field in fields(Metadata))
 _PLACE_COLUMNS = tuple(field.name for field in fields(Place))
+_HASH_COLUMNS = tuple(field.name for field in fields(Hashes))
 
 FACT_TABLES = {
     "metadata": FactTable("metadata", ("photo_id", *_METADATA_COLUMNS)),
     "place": FactTable("places", ("photo_id", *_PLACE_COLUMNS)),
-    "hash": FactTable("hashes", ("photo_id", "pdq", "quality", "pdq_own", "quality_own")),
+    "hash": FactTable("hashes", ("photo_id", *_HASH_COLUMNS)),
     "ocr": FactTable("ocr_lines", ("photo_id", "line", "text", "confidence", "box")),
     "tags": FactTable("tag_scores", ("photo_id", "model", "tags", "scores", "standings")),
     "faces": FactTable("faces", ("photo_id", "face", "box", "landmarks", "score", "model")),
@@ -53,7 +54,7 @@ def _metadata_values(facts: Metadata) -> list[Any]:
 
 
 def _hash_row(photo_id: int, facts: Hashes) -> tuple[Any, ...]:
-    return photo_id, facts.pdq, facts.quality, facts.pdq_own, facts.quality_own
+    return photo_id, *(getattr(facts, name) for name in _HASH_COLUMNS)
 
 
 def _line_row(photo_id: int, number: int, line: TextLine) -> tuple[Any, ...]:

@@ -78,7 +78,15 @@ def _model_versions(con: DuckDBPyConnection) -> None:
     con.execute("ALTER TABLE ledger ADD COLUMN fingerprint VARCHAR")
 
 
-MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001, _tag_scores, _model_versions)
+def _duplicates(con: DuckDBPyConnection) -> None:
+    """What finds turned and cropped copies (empty until a photo is hashed again), and what looking at pairs told."""
+    for column in ("turn BLOB", "words BLOB", "sharpness FLOAT"):
+        con.execute(f"ALTER TABLE hashes ADD COLUMN {column}")
+    con.execute("CREATE TABLE pixel_digests (photo_id BIGINT, version INTEGER, digest BLOB)")
+    con.execute("CREATE TABLE looks (a BIGINT, b BIGINT, version INTEGER, look VARCHAR)")
+
+
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001, _tag_scores, _model_versions, _duplicates)
 SCHEMA = len(MIGRATIONS)
 
 

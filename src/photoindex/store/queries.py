@@ -246,7 +246,7 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
     (sha256, size) = rows("SELECT sha256, bytes FROM photos WHERE photo_id = ?")[0]
     metadata = rows(f"SELECT {', '.join(_METADATA)} FROM metadata WHERE photo_id = ?")  # noqa: S608
     place = rows(f"SELECT {', '.join(_PLACE)} FROM places WHERE photo_id = ?")  # noqa: S608
-    hashes = rows("SELECT pdq, quality, pdq_own, quality_own FROM hashes WHERE photo_id = ?")
+    hashes = rows("SELECT pdq, quality, pdq_own, quality_own, turn, words, sharpness FROM hashes WHERE photo_id = ?")
     ledger = rows(
         "SELECT step, status, model, runtime, ms, done_at, code, message FROM ledger"
         " WHERE photo_id = ? ORDER BY done_at, step"
@@ -259,7 +259,7 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
         files=tuple((decode_path(path), missing) for path, missing in files),
         metadata=_metadata(metadata[0]) if metadata else None,
         place=Place(*place[0]) if place else None,
-        hashes=Hashes(*hashes[0]) if hashes else None,
+        hashes=_hashes(*hashes[0]) if hashes else None,
         ocr=tuple(
             TextLine(text, confidence, tuple(box))
             for text, confidence, box in rows(
@@ -275,6 +275,13 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
         ),
         ledger=tuple(_ledger_row(*row) for row in ledger),
     )
+
+
+def _hashes(
+    pdq: bytes, quality: int, own: bytes, quality_own: int, turn: bytes | None, words: bytes | None, sharp: float | None
+) -> Hashes:
+    """Photos hashed before a later version of the step have no more than PDQ."""
+    return Hashes(pdq, quality, own, quality_own, turn or b"", words or b"", sharp)
 
 
 def _ledger_row(
