@@ -12,7 +12,7 @@ import pytest
 from photoindex.errors import ModelBroken, ModelMissing, RuntimeUnavailable
 from photoindex.media.views import prepare_view
 from photoindex.models.spec import InstalledModel, ModelSpec
-from photoindex.records import FoundFile, Picture
+from photoindex.records import FoundFile, Picture, RuntimeOptions
 from photoindex.steps import forms_export
 from photoindex.steps.embedding import Embedding
 from photoindex.steps.forms import forms_ready, make_forms, read_forms, write_order
@@ -88,7 +88,7 @@ def export_here(installed, work):
 
 
 def test_vectors_are_those_of_openclip_on_the_same_pixels(clip):
-    step = Embedding(clip, threads=2)
+    step = Embedding(clip, RuntimeOptions(threads=2))
     pictures = scenes()
     found = step.run([picture(prepare_view(each, step.views[0])) for each in pictures], [{}] * len(pictures))
     wanted = openclip_vectors(f"local-dir:{clip.path}", None, pictures)
@@ -236,7 +236,7 @@ def test_real_architectures_at_full_size_give_openclips_vectors(tmp_path, archit
     if not PHOTOS.is_dir():
         pytest.skip("the shared photos are not here")
     model = random_model(tmp_path / "m", architecture, pretrained=tag)
-    step = Embedding(model, threads=2)
+    step = Embedding(model, RuntimeOptions(threads=2))
     files = sorted((PHOTOS / "general").rglob("*.jpg"))[:12]
     pictures = [Image.open(file).convert("RGB") for file in files]
     views = [picture(prepare_view(each, step.views[0])) for each in pictures]

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from photoindex.errors import RuntimeUnavailable
+from photoindex.records import RuntimeOptions
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.openvino_session import precisions
 
@@ -34,7 +35,7 @@ def onnx_file(path, operator):
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_each_runtime_runs_a_batch_of_any_size(tmp_path, runtime):
-    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), [runtime], threads=1)
+    session = open_session(onnx_file(tmp_path / "m.onnx", "Neg"), [runtime], options=RuntimeOptions(threads=1))
     assert session.runtime.startswith(f"{runtime}-")
     assert list(session.inputs) == ["x"]
     for batch in (X, X[:1], np.concatenate([X, X, X])):
@@ -64,7 +65,7 @@ def test_results_of_openvino_outlive_the_next_run(tmp_path):
 
 def test_a_search_command_gets_onnx_runtime_on_one_thread(tmp_path):
     path = onnx_file(tmp_path / "m.onnx", "Neg")
-    assert open_session(path, ["openvino", "onnxruntime"], latency=True).runtime == "onnxruntime-cpu-f32"
+    assert open_session(path, ["openvino", "onnxruntime"], purpose="search").runtime == "onnxruntime-cpu-f32"
 
 
 def test_a_file_that_no_runtime_reads_is_refused_with_every_runtimes_reason(tmp_path):

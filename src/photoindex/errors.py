@@ -123,6 +123,12 @@ class RuntimeUnavailable(PhotoindexError):
     exit_code = 22
 
 
+class RuntimeRefused(PhotoindexError):
+    """{} cannot run on {!r}: {}. This machine has for it: {}."""
+
+    exit_code = 22
+
+
 class NoVectors(PhotoindexError):
     """Searching by meaning needs image vectors, and this library has none: {}"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import re
@@ -94,12 +95,17 @@ def candidates(
     )
 
 
+def candidate_named(path: Path, name: str, *, threads: int | None = None, purpose: Purpose = "scan") -> Candidate:
+    """The candidate called `name` (`openvino-cpu-bf16`), without looking whether the machine has it."""
+    backend, search = Backend(*name.split("-")), purpose == "search"
+    return Candidate(name, functools.partial(_open, path, backend, threads or (1 if search else None), latency=search))
+
+
 def _for_search(path: Path, allowed: Sequence[str], threads: int | None) -> Iterator[Candidate]:
     for family in ("onnxruntime", "openvino"):
         refused = None if family in allowed else _NOT_ALLOWED
-        backend = Backend(family, "cpu", "f32")
-        opener = functools.partial(_open, path, backend, threads or 1, latency=True)
-        yield Candidate(backend.name, opener, refused or _absent_package(family))
+        found = candidate_named(path, f"{family}-cpu-f32", threads=threads, purpose="search")
+        yield dataclasses.replace(found, absent=refused or _absent_package(family))
 
 
 def _why_not(path: Path, backend: Backend, allowed: Sequence[str]) -> str | None:

@@ -1,70 +1,87 @@
-"""Chooses what runs a model: a ladder of runtimes, tried in order until one gives believable numbers."""
+"""Chooses what runs a model: the fastest that was measured here, else a ladder in the order of experience."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from photoindex.errors import PhotoindexError, RuntimeUnavailable
-from photoindex.runtimes.candidates import candidates
+from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.runtimes.calibration import Pick, calibrate, rank, stored
+from photoindex.runtimes.candidates import Candidate, Purpose, candidates
+from photoindex.runtimes.faults import disagreement, not_numbers
+from photoindex.runtimes.ladder import Ladder
+from photoindex.runtimes.selection import select
 from photoindex.runtimes.session import Arrays, Session
 
-MIN_COSINE = 0.999
+# Measuring may take this share of the time that the first choice would need for all photos, within these seconds.
+_SHARE, _LEAST_S, _MOST_S = 0.05, 15.0, 120.0
 
 
 def open_session(
     path: Path,
-    runtimes: Sequence[str],
+    runtimes: Sequence[str] = (),
     *,
-    threads: int | None = None,
-    latency: bool = False,
+    options: RuntimeOptions = AUTOMATIC,
+    purpose: Purpose = "scan",
     probe: Arrays | None = None,
     expected: Arrays | None = None,
-) -> Session:
-    """The first runtime that loads `path` (an ONNX file) and, given a `probe`, runs it well.
+    kept_in: Path | None = None,
+) -> Ladder:
+    """A session for `path` (an ONNX file) that the model's `runtimes` (none named: all) and the machine allow.
 
-    `runtimes`: which of openvino, onnxruntime and torch the model allows, none named means all of them.
-    An accelerator goes first, then OpenVINO, ONNX Runtime and torch on the CPU. `threads`: None lets the runtime
-    decide. `latency`: for a search command; ONNX Runtime on one thread, `path` optimised beforehand.
     `probe`: inputs of a trial run, whose outputs must be finite and, where `expected` names them, point the same way
-    (cosine of each row at least 0.999). Raises RuntimeUnavailable with the reason of every rung that failed.
+    (see faults.disagreement). `options.runtime` overrides the choice.
+    The order: what was measured on this machine, kept in the folder `kept_in`, best for the `purpose` first; else
+    that of `candidates`. A scan measures where nothing is kept and it pays: with a `probe` and `kept_in` given, when a
+    twentieth of the time that the first choice would need for `options.photos` is 15 seconds or more; that twentieth,
+    at most two minutes, is what measuring may take. A search never waits for a measurement.
+    Raises RuntimeRefused for an override that cannot be honoured, and RuntimeUnavailable with the reason of every
+    candidate that failed.
     """
-    failures = []
-    for candidate in candidates(path, runtimes, threads=threads, purpose="search" if latency else "scan"):
-        if candidate.absent is not None:
-            continue
-        session: Session | None = None
-        try:
-            session = candidate.open()
-            complaint = _try(session, probe, expected)
-        except PhotoindexError as error:
-            complaint = str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a runtime throws means the next one's turn
-            complaint = _one_line(error)
-        if session is not None and complaint is None:
-            return session
-        if session is not None:
-            session.close()
-        failures.append(f"{candidate.name}: {complaint}")
-    raise RuntimeUnavailable(path.name, "; ".join(failures) or f"no runtime of {', '.join(runtimes)} fits")
+    rungs = select(candidates(path, runtimes, threads=options.threads, purpose=purpose), options.runtime, path.name)
+    ranking = _kept_ranking(path, kept_in, options, purpose)
+    session = _ladder(path, rungs, ranking, options, probe, expected)
+    if probe is None or kept_in is None or ranking or purpose == "search" or len(rungs) == 1:
+        return session
+    budget_s = _SHARE * _seconds_each(session, probe) * (options.photos or 0)
+    if budget_s < _LEAST_S:
+        return session
+    session.close()
+    found = calibrate(
+        path, rungs, probe, expected, kept_in=kept_in, options=options, purpose=purpose, budget_s=min(budget_s, _MOST_S)
+    )
+    return _ladder(path, rungs, rank(found, purpose, options.memory_bytes), options, probe, expected)
 
 
-def _try(session: Session, probe: Arrays | None, expected: Arrays | None) -> str | None:
-    """What is wrong with a trial run, or None. Output rows are L2-normalised where `expected` names them."""
-    if probe is None:
-        return None
-    outputs = session.run(probe)
-    for name, array in outputs.items():
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            return f"{name} is not a number"
-    for name, wanted in (expected or {}).items():
-        found = np.sum(outputs[name].astype(np.float32) * wanted.astype(np.float32), axis=-1)
-        if float(found.min()) < MIN_COSINE:
-            return f"{name} deviates from torch (cosine {float(found.min()):.4f})"
-    return None
+def _kept_ranking(path: Path, kept_in: Path | None, options: RuntimeOptions, purpose: Purpose) -> list[Pick]:
+    found = stored(path, kept_in, options, purpose) if kept_in is not None else None
+    return rank(found, purpose, options.memory_bytes) if found else []
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:300]
+def _ladder(
+    path: Path,
+    rungs: Sequence[Candidate],
+    ranking: Sequence[Pick],
+    options: RuntimeOptions,
+    probe: Arrays | None,
+    expected: Arrays | None,
+) -> Ladder:
+    def trial(session: Session) -> str | None:
+        if probe is None:
+            return None
+        outputs = session.run(probe)
+        return not_numbers(outputs) or disagreement(outputs, expected or {})
+
+    sizes = {pick.runtime: pick.batch_size for pick in ranking}
+    order = {pick.runtime: at for at, pick in enumerate(ranking)}
+    ordered = sorted(rungs, key=lambda rung: order.get(rung.name, len(order)))
+    return Ladder(path.name, ordered, trial, tell=options.tell, batch_sizes=sizes)
+
+
+def _seconds_each(session: Session, probe: Arrays) -> float:
+    started = time.perf_counter()
+    session.run(probe)
+    return (time.perf_counter() - started) / max(1, min(len(np.atleast_1d(array)) for array in probe.values()))

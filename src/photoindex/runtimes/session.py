@@ -11,6 +11,10 @@ import numpy.typing as npt
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 
+class Interrupted(Exception):
+    """A run was broken off on purpose, from inside: no fault of the runtime."""
+
+
 class Session(Protocol):
     """A loaded model. `runtime` is kept in the ledger, e.g. `openvino-cpu-bf16` or `onnxruntime-cpu-f32`."""
 

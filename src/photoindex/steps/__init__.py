@@ -15,7 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from photoindex.errors import UnknownStep
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
-from photoindex.records import Picture, Problem, View
+from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, View
+from photoindex.runtimes.session import Interrupted
 
 
 class ModelStep(Protocol):
@@ -26,9 +27,13 @@ class ModelStep(Protocol):
     """
 
     model: str
-    runtime: str
     views: tuple[View, ...]
-    batch_size: int
+
+    @property
+    def runtime(self) -> str: ...
+
+    @property
+    def batch_size(self) -> int: ...
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:
         """Facts (or the problem) for each picture, in order. `facts[i]` holds what `needs` gave for picture i."""
@@ -37,7 +42,7 @@ class ModelStep(Protocol):
     def close(self) -> None: ...
 
 
-class Stopped(Exception):
+class Stopped(Interrupted):
     """A run was broken off because the scan is to stop; what it had is dropped and stays due."""
 
 
@@ -104,7 +109,7 @@ def with_dependents(step: str) -> list[str]:
     return [spec.name for spec in STEPS.values() if spec.name == step or step in spec.needs]
 
 
-def open_model_step(spec: StepSpec, installed: InstalledModel) -> ModelStep:
-    """Load a model step with its weights. Raises ModelBroken, RuntimeUnavailable or DependencyBroken."""
-    step: ModelStep = step_with(spec, installed.spec).load()(installed)
+def open_model_step(spec: StepSpec, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> ModelStep:
+    """Load a model step with its weights. Raises ModelBroken, RuntimeUnavailable, RuntimeRefused, DependencyBroken."""
+    step: ModelStep = step_with(spec, installed.spec).load()(installed, options)
     return step

@@ -11,58 +11,64 @@ import numpy.typing as npt
 
 from photoindex.errors import RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
-from photoindex.records import Picture, Problem, Uint8Image
+from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions
+from photoindex.runtimes.calibration import RUN_S
 from photoindex.runtimes.candidates import FAMILIES
 from photoindex.runtimes.choose import open_session
-from photoindex.runtimes.session import Session
+from photoindex.runtimes.ladder import Ladder
 from photoindex.steps.forms import Forms, make_forms, read_forms
 
 Vector = npt.NDArray[np.float16]
 
-# One run stays well under a second, so that Ctrl-C is obeyed; more than 8 pictures gain nothing on a CPU.
-_RUN_S = 0.5
+# More than 8 pictures gain nothing on a CPU.
 _MOST = {"cpu": 8, "cuda": 64, "mps": 32}
 
 
 class Embedding:
     """The embedding step. One view, prepared as OpenCLIP itself would; facts are float16 vectors (width,)."""
 
-    def __init__(self, installed: InstalledModel, *, threads: int | None = None) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         """Prepares the model's forms where that has not happened, and opens the fastest runtime that agrees with torch.
 
-        Raises ModelMissing, ModelBroken or RuntimeUnavailable.
+        Raises ModelMissing, ModelBroken, RuntimeRefused or RuntimeUnavailable.
         """
         make_forms(installed)
         forms = read_forms(installed)
         pixels, vectors = forms.check("visual")
         self._session = open_session(
-            forms.visual, _allowed(installed, forms), threads=threads, probe=pixels, expected=vectors
+            forms.visual,
+            _allowed(installed, forms),
+            options=options,
+            probe=pixels,
+            expected=vectors,
+            kept_in=forms.folder,
         )
         self.model = installed.spec.name
-        self.runtime = self._session.runtime
         self.views = (forms.view,)
-        self.batch_size = _batch_size(self._session, np.asarray(pixels["pixels"], np.uint8))
+        self._timed: dict[str, int] = {}
+
+    @property
+    def runtime(self) -> str:
+        return self._session.runtime
+
+    @property
+    def batch_size(self) -> int:
+        """As measured for the runtime that is in use, else from how long one of its runs took; memory may limit it."""
+        size = self._session.batch_size or self._timed.get(self.runtime)
+        if size is None:
+            size = self._timed[self.runtime] = _batch_size(self._session, self.views[0].size)
+        return min(size, self._session.most or size)
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Vector | Problem]:  # noqa: ARG002
         """float16 (width,) for each picture, L2-normalised to float16's precision.
 
-        A batch that the runtime cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
+        Raises RuntimeUnavailable where no runtime is left that can do it.
         """
         pixels = np.stack([picture.views["embedding"] for picture in pictures])
-        return [_fact(row) for row in self._encode(pixels)]
+        return [_fact(row) for row in self._session.run({"pixels": pixels})["vectors"].astype(np.float32)]
 
     def close(self) -> None:
         self._session.close()
-
-    def _encode(self, pixels: Uint8Image) -> npt.NDArray[np.float32]:
-        try:
-            return self._session.run({"pixels": pixels})["vectors"].astype(np.float32)
-        except RuntimeUnavailable:
-            if len(pixels) == 1:
-                raise
-        half = len(pixels) // 2
-        self.batch_size = min(self.batch_size, half)
-        return np.concatenate([self._encode(pixels[:half]), self._encode(pixels[half:])])
 
 
 def _allowed(installed: InstalledModel, forms: Forms) -> tuple[str, ...]:
@@ -75,12 +81,14 @@ def _allowed(installed: InstalledModel, forms: Forms) -> tuple[str, ...]:
     return ("torch",)
 
 
-def _batch_size(session: Session, pixels: Uint8Image) -> int:
+def _batch_size(session: Ladder, side: int) -> int:
+    """How many pictures a run takes in half a second, by the time of two, at most what the device gains from."""
+    pixels = np.full((2, side, side, 3), 128, np.uint8)
+    session.run({"pixels": pixels})
     started = time.perf_counter()
     session.run({"pixels": pixels})
     each = (time.perf_counter() - started) / len(pixels)
-    most = next(size for device, size in _MOST.items() if f"-{device}-" in session.runtime)
-    return max(1, min(most, int(_RUN_S / each)))
+    return max(1, min(_MOST.get(session.runtime.split("-")[1], _MOST["cpu"]), int(RUN_S / each)))
 
 
 def _fact(row: npt.NDArray[np.float32]) -> Vector | Problem:

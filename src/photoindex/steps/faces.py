@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import Face, Picture, Problem, Uint8Image, View
+from photoindex.records import AUTOMATIC, Face, Picture, Problem, RuntimeOptions, Uint8Image, View
 from photoindex.steps.work_view import WORK
 
 
@@ -33,9 +33,9 @@ class Faces:
     batch_size = 8
     views: tuple[View, ...] = (WORK,)
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         self.model = installed.spec.name
-        self._finder = _open_finder(installed)
+        self._finder = _open_finder(installed, options)
         self.runtime = self._finder.runtime
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
@@ -46,19 +46,19 @@ class Faces:
         self._finder.close()
 
 
-def _open_insight(installed: InstalledModel) -> FaceFinder:
+def _open_insight(installed: InstalledModel, options: RuntimeOptions) -> FaceFinder:
     from photoindex.steps.faces_insight import InsightFinder
 
-    return InsightFinder(installed)
+    return InsightFinder(installed, options)
 
 
-def _open_opencv(installed: InstalledModel) -> FaceFinder:
+def _open_opencv(installed: InstalledModel, options: RuntimeOptions) -> FaceFinder:
     from photoindex.steps.faces_opencv import OpenCvFinder
 
-    return OpenCvFinder(installed)
+    return OpenCvFinder(installed, options)
 
 
-_FINDERS: Mapping[str, Callable[[InstalledModel], FaceFinder]] = {
+_FINDERS: Mapping[str, Callable[[InstalledModel, RuntimeOptions], FaceFinder]] = {
     "scrfd+arcface": _open_insight,
     "insightface": _open_insight,
     "yunet+sface": _open_opencv,
@@ -66,10 +66,10 @@ _FINDERS: Mapping[str, Callable[[InstalledModel], FaceFinder]] = {
 }
 
 
-def _open_finder(installed: InstalledModel) -> FaceFinder:
+def _open_finder(installed: InstalledModel, options: RuntimeOptions) -> FaceFinder:
     spec = installed.spec
     if spec.architecture not in _FINDERS:
         known = ", ".join(_FINDERS)
         reason = f"its architecture {spec.architecture!r} finds no faces (there are: {known})"
         raise ModelBroken(spec.name, reason, f"photoindex models pull {spec.name}")
-    return _FINDERS[spec.architecture](installed)
+    return _FINDERS[spec.architecture](installed, options)

@@ -11,10 +11,12 @@ import numpy as np
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import Face, Uint8Image
+from photoindex.records import AUTOMATIC, Face, RuntimeOptions, Uint8Image
+from photoindex.runtimes.selection import matches, refusal
 from photoindex.steps.face_record import MIN_PIXELS, big_enough, face_of, model_file, needed_file
 from photoindex.steps.opencv_guard import require_one_opencv
 
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 INPUT_SIZE = 640  # the square the detector was published with
 
 
@@ -24,12 +26,13 @@ class InsightFinder:
     Thresholds: `detection` (0.5), `overlap` (0.4) above which two boxes are one face, `min_pixels` (16).
     """
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         require_one_opencv()
         spec = installed.spec
+        providers = _providers(options.runtime, spec.name)
         found, described = needed_file(installed, "det"), model_file(installed, "rec")
-        self._detector = _load(installed, found, "SCRFD")
-        self._recogniser = None if described is None else _load(installed, described, "ArcFaceONNX")
+        self._detector = _load(installed, found, "SCRFD", providers)
+        self._recogniser = None if described is None else _load(installed, described, "ArcFaceONNX", providers)
         size = spec.input_size or INPUT_SIZE
         self._detector.prepare(
             0,
@@ -67,7 +70,7 @@ class InsightFinder:
         return list(self._recogniser.get_feat(crops))
 
 
-def _load(installed: InstalledModel, path: Path, wanted: str) -> Any:
+def _load(installed: InstalledModel, path: Path, wanted: str, providers: list[str]) -> Any:
     """A model of InsightFace's own class `wanted`; its library decides by the inputs and outputs of the file."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import onnxruntime
@@ -76,7 +79,7 @@ def _load(installed: InstalledModel, path: Path, wanted: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        model = get_model(str(path), providers=_providers(), sess_options=options)
+        model = get_model(str(path), providers=providers, sess_options=options)
     except Exception as error:  # a broken file raises whatever onnx, protobuf or ONNX Runtime make of it
         raise _broken(installed, f"{path.name} does not load ({' '.join(str(error).split())[:200]})") from error
     if type(model).__name__ != wanted or not getattr(model, "use_kps", True):
@@ -88,8 +91,13 @@ def _broken(installed: InstalledModel, reason: str) -> ModelBroken:
     return ModelBroken(installed.spec.name, reason, f"photoindex models pull {installed.spec.name}")
 
 
-def _providers() -> list[str]:
+def _providers(wanted: str | None, model: str) -> list[str]:
+    """ONNX Runtime's providers to try, best first. Raises RuntimeRefused where `wanted` leaves none."""
     import onnxruntime
 
     usable = onnxruntime.get_available_providers()
-    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in usable]
+    have = {f"onnxruntime-{device}-f32": name for device, name in _PROVIDERS.items() if name in usable}
+    chosen = [name for runtime, name in have.items() if wanted is None or matches(wanted, runtime)]
+    if not chosen:
+        raise refusal(model, str(wanted), "InsightFace runs on ONNX Runtime only", list(have))
+    return chosen

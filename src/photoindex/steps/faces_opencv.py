@@ -10,7 +10,8 @@ import numpy as np
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import Face, FloatArray, Uint8Image
+from photoindex.records import AUTOMATIC, Face, FloatArray, RuntimeOptions, Uint8Image
+from photoindex.runtimes.selection import honour
 from photoindex.steps.face_record import MIN_PIXELS, big_enough, face_of, model_file, needed_file
 from photoindex.steps.opencv_guard import require_one_opencv
 
@@ -27,7 +28,8 @@ class OpenCvFinder:
 
     runtime = "opencv-cpu-f32"
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
+        honour(options.runtime, self.runtime, installed.spec.name)
         require_one_opencv()
         import cv2
 

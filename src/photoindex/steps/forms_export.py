@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoindex.errors import PhotoindexError
-from photoindex.runtimes.choose import MIN_COSINE
+from photoindex.runtimes.faults import MIN_COSINE
 from photoindex.runtimes.openclip import CannotBuild, Recipe, load_openclip, model_config
 from photoindex.runtimes.torch_session import ImageTower
 from photoindex.steps.forms import as_forms

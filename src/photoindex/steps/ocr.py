@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import Picture, Problem, TextLine, Uint8Image, View
+from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, TextLine, Uint8Image, View
 from photoindex.steps.work_view import WORK
 
 SINGLE_LETTER = 0.9  # the confidence that a line of a single letter needs
@@ -16,8 +16,10 @@ SINGLE_LETTER = 0.9  # the confidence that a line of a single letter needs
 class Reader(Protocol):
     """A recogniser of text. `runtime` says what executes it, for the ledger; see Interruptible for `stop`."""
 
-    runtime: str
     stop: Callable[[], bool]
+
+    @property
+    def runtime(self) -> str: ...
 
     def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
         """The lines of each picture (height, width, 3; uint8, RGB), from top to bottom."""
@@ -38,11 +40,14 @@ class Ocr:
     batch_size = 4
     views: tuple[View, ...] = (WORK,)
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         self.model = installed.spec.name
-        self._reader = _open_reader(installed)
-        self.runtime = self._reader.runtime
+        self._reader = _open_reader(installed, options)
         self._least = installed.spec.thresholds.get("text", 0.5)
+
+    @property
+    def runtime(self) -> str:
+        return self._reader.runtime
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
         """The text of each picture's `work` view."""
@@ -62,29 +67,29 @@ class Ocr:
         self._reader.close()
 
 
-def _open_ppocr(installed: InstalledModel) -> Reader:
+def _open_ppocr(installed: InstalledModel, options: RuntimeOptions) -> Reader:
     from photoindex.steps.ocr_ppocr import PpOcr
 
-    return PpOcr(installed)
+    return PpOcr(installed, options)
 
 
-def _open_paddle(installed: InstalledModel) -> Reader:
+def _open_paddle(installed: InstalledModel, options: RuntimeOptions) -> Reader:
     from photoindex.steps.ocr_paddle import PaddleReader
 
-    return PaddleReader(installed)
+    return PaddleReader(installed, options)
 
 
-_READERS: Mapping[str, Callable[[InstalledModel], Reader]] = {
+_READERS: Mapping[str, Callable[[InstalledModel, RuntimeOptions], Reader]] = {
     "ppocr": _open_ppocr,
     "rapidocr": _open_ppocr,
     "paddleocr": _open_paddle,
 }
 
 
-def _open_reader(installed: InstalledModel) -> Reader:
+def _open_reader(installed: InstalledModel, options: RuntimeOptions) -> Reader:
     spec = installed.spec
     if spec.architecture not in _READERS:
         known = ", ".join(_READERS)
         reason = f"its architecture {spec.architecture!r} reads no text (there are: {known})"
         raise ModelBroken(spec.name, reason, f"photoindex models pull {spec.name}")
-    return _READERS[spec.architecture](installed)
+    return _READERS[spec.architecture](installed, options)

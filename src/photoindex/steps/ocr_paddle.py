@@ -15,7 +15,8 @@ import numpy as np
 
 from photoindex.errors import ModelBroken, RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
-from photoindex.records import TextLine, Uint8Image
+from photoindex.records import AUTOMATIC, RuntimeOptions, TextLine, Uint8Image
+from photoindex.runtimes.selection import honour
 from photoindex.steps.opencv_guard import require_one_opencv
 
 LONGEST_SIDE = 960
@@ -30,7 +31,7 @@ class PaddleReader:
     (the option `engine` decides otherwise). Thresholds as for PpOcr.
     """
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         require_one_opencv()
         det, rec = _folder(installed, "det"), _folder(installed, "rec")
         turn = installed.path / str(installed.spec.options.get("cls", "cls"))
@@ -38,6 +39,7 @@ class PaddleReader:
         if engine != "onnxruntime" and importlib.util.find_spec("paddle") is None:
             raise RuntimeUnavailable(installed.spec.name, "its weights need the package paddlepaddle")
         self.runtime = f"paddleocr-{engine}"
+        honour(options.runtime, self.runtime, installed.spec.name)
         self.stop: Callable[[], bool] = lambda: False
         thresholds = installed.spec.thresholds
         arguments: dict[str, Any] = {

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import FloatArray, TextLine, Uint8Image
+from photoindex.records import AUTOMATIC, FloatArray, RuntimeOptions, TextLine, Uint8Image
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.session import Session
 from photoindex.steps import Stopped
@@ -46,17 +46,21 @@ class PpOcr:
     Thresholds: `pixel` (0.3) and `box` (0.5) of the detector, `unclip` (1.6) how far boxes grow around letters.
     """
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         require_one_opencv()
         spec = installed.spec
         detector = _file(installed, "det", "PP-OCRv6_det_small.onnx")
         recogniser = _file(installed, "rec", "PP-OCRv6_rec_small.onnx")
         self._boxes = _box_finder(spec.thresholds)
         self._letters = _letter_decoder(installed, recogniser)
-        self._det = _open(detector, spec.runtimes, (1, 3, 64, 64))
-        self._rec = _open(recogniser, spec.runtimes, (1, 3, LINE_HEIGHT, 64))
-        self.runtime = self._det.runtime
+        self._det = _open(detector, spec.runtimes, options, (1, 3, 64, 64))
+        self._rec = _open(recogniser, spec.runtimes, options, (1, 3, LINE_HEIGHT, 64))
         self.stop: Callable[[], bool] = lambda: False
+
+    @property
+    def runtime(self) -> str:
+        """What runs the detector, and the recogniser where that is another."""
+        return " + ".join(dict.fromkeys((self._det.runtime, self._rec.runtime)))
 
     def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
         """The lines of each picture. Lines of all pictures are recognised together, sorted by width."""
@@ -147,8 +151,8 @@ def _file(installed: InstalledModel, option: str, default: str) -> Path:
     return path
 
 
-def _open(path: Path, runtimes: Sequence[str], shape: tuple[int, ...]) -> Session:
-    return open_session(path, runtimes, probe={"x": np.zeros(shape, np.float32)})
+def _open(path: Path, runtimes: Sequence[str], options: RuntimeOptions, shape: tuple[int, ...]) -> Session:
+    return open_session(path, runtimes, options=options, probe={"x": np.zeros(shape, np.float32)})
 
 
 def _run(session: Session, blob: FloatArray) -> FloatArray:

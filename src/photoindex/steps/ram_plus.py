@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from photoindex.errors import ModelBroken, RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
-from photoindex.records import FloatArray, Picture, Problem, Tag, Uint8Image, View
+from photoindex.records import AUTOMATIC, FloatArray, Picture, Problem, RuntimeOptions, Tag, Uint8Image, View
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.ram_plus import RamPlusSession, open_ram_plus
 from photoindex.steps import Stopped
@@ -32,13 +32,13 @@ _MOST = {"cpu": 4, "cuda": 32, "mps": 8}
 class RamPlusTags:
     """The tags step with RAM++. One view, squashed to a square; facts are tuples of Tag, best first."""
 
-    def __init__(self, installed: InstalledModel, *, threads: int | None = None) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         """Loads weights, tags and thresholds. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
         self.model = installed.spec.name
         self._names = _lines(installed, "tags")
         self._thresholds = read_thresholds(installed, len(self._names))
         try:
-            self._session = open_ram_plus(_file(installed, "weights"), threads=threads)
+            self._session = open_ram_plus(_file(installed, "weights"), threads=options.threads)
         except CannotBuild as error:
             raise _broken(installed, str(error)) from error
         try:

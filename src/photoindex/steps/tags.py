@@ -25,7 +25,7 @@ import numpy as np
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
 from photoindex.models.words import read_vocabulary
-from photoindex.records import FloatArray, Picture, Problem, Tag, View
+from photoindex.records import AUTOMATIC, FloatArray, Picture, Problem, RuntimeOptions, Tag, View
 from photoindex.steps.forms import Forms, make_forms, read_forms
 from photoindex.steps.text_encoder import TextEncoder
 
@@ -40,7 +40,7 @@ class Tags:
     runtime = "numpy-cpu-f32"
     batch_size = 256
 
-    def __init__(self, installed: InstalledModel) -> None:
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:  # noqa: ARG002
         """Encodes the vocabulary with the text tower unless that was done before. Raises ModelMissing, ModelBroken."""
         make_forms(installed)
         self.model = installed.spec.name
@@ -113,7 +113,7 @@ def _vocabulary_vectors(installed: InstalledModel, names: Sequence[str]) -> Floa
 
 
 def _encode_vocabulary(installed: InstalledModel, names: Sequence[str], templates: list[str], kept: Path) -> FloatArray:
-    encoder = TextEncoder(installed, threads=os.cpu_count() or 1)
+    encoder = TextEncoder(installed, RuntimeOptions(threads=os.cpu_count() or 1))
     total = sum(encoder.encode([template.replace("{}", name) for name in names]) for template in templates)
     encoder.close()
     summed = np.asarray(total, np.float32)

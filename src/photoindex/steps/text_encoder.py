@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import FloatArray
+from photoindex.records import AUTOMATIC, FloatArray, RuntimeOptions
 from photoindex.runtimes.choose import open_session
 from photoindex.steps.forms import Forms, read_forms
 from photoindex.steps.quick_tokenizer import QuickTokenizer
@@ -23,10 +24,11 @@ _BATCH = 32
 class TextEncoder:
     """The text tower of an embedding model (or of the one that a tags model leans on), from its prepared forms."""
 
-    def __init__(self, installed: InstalledModel, *, threads: int | None = None) -> None:
-        """`threads`: None chooses for one short query; give the number of cores for many texts.
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
+        """`options.threads`: None chooses for one short query; give the number of cores for many texts.
 
-        Raises ModelMissing without weights, ModelBroken where the forms have not been made or are not usable.
+        Raises ModelMissing without weights, ModelBroken where the forms have not been made or are not usable,
+        RuntimeRefused and RuntimeUnavailable.
         """
         self._forms = read_forms(installed)
         if "text" in self._forms.refused:
@@ -34,8 +36,9 @@ class TextEncoder:
             raise ModelBroken(name, self._forms.refused["text"], f"photoindex models pull {name}")
         self._tokenizer = Tokenizer(self._forms)
         # A trimmed query is over before more threads have started; one padded to the whole context is not.
-        threads = threads or (1 if self._forms.trim else min(4, os.cpu_count() or 1))
-        self._session = open_session(self._forms.text, ("onnxruntime",), threads=threads, latency=True)
+        threads = options.threads or (1 if self._forms.trim else min(4, os.cpu_count() or 1))
+        told = dataclasses.replace(options, threads=threads)
+        self._session = open_session(self._forms.text, options=told, purpose="search", kept_in=self._forms.folder)
 
     @property
     def width(self) -> int:
@@ -44,6 +47,10 @@ class TextEncoder:
     @property
     def logit_scale(self) -> float:
         return self._forms.logit_scale
+
+    @property
+    def runtime(self) -> str:
+        return self._session.runtime
 
     def encode(self, texts: Sequence[str]) -> FloatArray:
         """float32 (len(texts), width), each row L2-normalised."""

@@ -1,0 +1,228 @@
+"""Measuring the candidates of a model on this machine, keeping what was found, and choosing by it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.runtimes.candidates import Candidate, Purpose
+from photoindex.runtimes.faults import one_line
+from photoindex.runtimes.fingerprint import fingerprint
+from photoindex.runtimes.measure import Measurement
+from photoindex.runtimes.session import Arrays
+
+FORMAT = 1
+SIZES: Mapping[str, tuple[int, ...]] = {"cpu": (1, 2, 4, 8), "cuda": (1, 8, 16, 32, 64), "mps": (1, 4, 8, 16, 32)}
+_OTHER_SIZES = (1, 4, 8, 16)
+# One run stays well under a second, so that Ctrl-C is obeyed.
+RUN_S = 0.5
+# A larger batch takes more memory: it must be this much faster to be chosen.
+_WORTH = 1.03
+_KEPT = 8
+# What a process takes before it measures: imports, loading, the first runs. Beyond that it is taken to hang.
+_GRACE_S = 30.0
+
+Measurer = Callable[[Candidate, float], Measurement]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A runtime at its best batch size. `score` orders picks: rows a second for scan, minus seconds for search."""
+
+    runtime: str
+    batch_size: int
+    score: float
+
+
+def pick(
+    measurements: Sequence[Measurement],
+    purpose: Purpose,
+    memory_budget: int | None = None,
+    batch: int | None = None,
+    longest_s: float | None = RUN_S,
+) -> Pick | None:
+    """The best of what was measured, or None where nothing may be used. See `rank`."""
+    ranked = rank(measurements, purpose, memory_budget, batch, longest_s)
+    return ranked[0] if ranked else None
+
+
+def rank(
+    measurements: Sequence[Measurement],
+    purpose: Purpose,
+    memory_budget: int | None = None,
+    batch: int | None = None,
+    longest_s: float | None = RUN_S,
+) -> list[Pick]:
+    """What may be used, best first; what was refused, or needs more than `memory_budget` bytes, is left out.
+
+    scan: the most rows a second, at no more than `batch` rows and `longest_s` seconds a run (a single row may take
+    longer). search: the shortest time from the start of a process until `batch` rows (one) are done.
+    """
+    found = []
+    for each in measurements:
+        if each.refused is None:
+            best = _cold(each, memory_budget, batch or 1) if purpose == "search" else None
+            if purpose == "scan":
+                best = _steady(each, memory_budget, batch, longest_s)
+            found += [best] if best else []
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _steady(each: Measurement, budget: int | None, batch: int | None, longest_s: float | None) -> Pick | None:
+    best: Pick | None = None
+    for size, took in sorted(each.seconds.items()):
+        fits = (budget is None or each.memory.get(size, 0) <= budget) and (batch is None or size <= batch)
+        short = longest_s is None or took <= longest_s or size == 1
+        if fits and short and (best is None or size / took > _WORTH * best.score):
+            best = Pick(each.runtime, size, size / took)
+    return best
+
+
+def _cold(each: Measurement, budget: int | None, batch: int) -> Pick | None:
+    """Sizes that were not measured are taken to cost a row each as the nearest one does."""
+    if not each.seconds or (budget is not None and min(each.memory.values(), default=0) > budget):
+        return None
+    nearest = min(each.seconds, key=lambda size: abs(size - batch))
+    more = 0.0 if batch == 1 else each.seconds[nearest] / nearest * batch
+    return Pick(each.runtime, batch, -(each.load_s + each.first_s + more))
+
+
+def calibrate(
+    path: Path,
+    rungs: Sequence[Candidate],
+    probe: Arrays,
+    expected: Arrays | None,
+    *,
+    kept_in: Path | None,
+    options: RuntimeOptions = AUTOMATIC,
+    purpose: Purpose = "scan",
+    budget_s: float = 20.0,
+    measurer: Measurer | None = None,
+) -> list[Measurement]:
+    """Measure `rungs` in about `budget_s` seconds, the first in order first, and keep the result in `kept_in`.
+
+    What the budget does not reach is not in the result. `measurer`: how one candidate is measured in some seconds;
+    a process of its own unless tests give another.
+    """
+    usable = [rung for rung in rungs if rung.absent is None]
+    if measurer is not None:
+        found = _within(usable, budget_s, measurer)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            arrays = Path(folder) / "arrays.npz"
+            kept: dict[str, Any] = {f"p:{name}": array for name, array in probe.items()}
+            kept |= {f"e:{name}": array for name, array in (expected or {}).items()}
+            np.savez(arrays, **kept)
+            found = _within(
+                usable, budget_s, lambda rung, seconds: measure_apart(path, rung, arrays, options, purpose, seconds)
+            )
+    if kept_in is not None and len(found) == len(usable):
+        _keep(path, kept_in, options, purpose, found)
+    return found
+
+
+def _within(rungs: Sequence[Candidate], budget_s: float, measurer: Measurer) -> list[Measurement]:
+    found: list[Measurement] = []
+    started = time.monotonic()
+    for at, rung in enumerate(rungs):
+        left = budget_s - (time.monotonic() - started)
+        if found and left <= 0:
+            break
+        found.append(measurer(rung, max(0.5, left / (len(rungs) - at) / 2)))
+    return found
+
+
+def measure_apart(
+    path: Path, rung: Candidate, arrays: Path, options: RuntimeOptions, purpose: Purpose, budget_s: float
+) -> Measurement:
+    """Measure one candidate in a process of its own. `arrays`: an .npz with the probe (p:name) and expected (e:name).
+
+    A process that dies, or does not end in time, is a measurement with the reason in `refused`.
+    """
+    sizes = (1, 4) if purpose == "search" else SIZES.get(rung.device, _OTHER_SIZES)
+    order = {
+        "path": str(path),
+        "runtime": rung.name,
+        "arrays": str(arrays),
+        "threads": options.threads,
+        "purpose": purpose,
+        "sizes": sizes,
+        "budget_s": budget_s,
+        "started": time.time(),
+    }
+    limit = _GRACE_S * (4 if rung.device == "cpu" else 20) + 4 * budget_s
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "photoindex.runtimes.measure"],
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return Measurement(rung.name, refused=f"it hung: no end within {limit:.0f} seconds")
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        return Measurement(rung.name, refused=one_line(f"its process ended with {done.returncode} ({last})"))
+    return Measurement.from_json(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def stored(
+    path: Path, kept_in: Path, options: RuntimeOptions = AUTOMATIC, purpose: Purpose = "scan"
+) -> list[Measurement] | None:
+    """What was measured for this form, machine, set of packages and number of threads; None where nothing was."""
+    entry = _read(calibration_file(path, kept_in)).get(_key(path, options, purpose))
+    return [Measurement.from_json(each) for each in entry["measurements"]] if entry else None
+
+
+def calibration_file(path: Path, kept_in: Path) -> Path:
+    """Where the measurements of the form `path` are kept."""
+    return kept_in / f"{path.stem}.calibration.json"
+
+
+def _keep(path: Path, kept_in: Path, options: RuntimeOptions, purpose: Purpose, found: Sequence[Measurement]) -> None:
+    file = calibration_file(path, kept_in)
+    entries = _read(file)
+    entries.pop(key := _key(path, options, purpose), None)
+    entries[key] = {
+        "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "purpose": purpose,
+        "threads": options.threads,
+        "machine": asdict(fingerprint()),
+        "measurements": [each.as_json() for each in found],
+    }
+    kept = {key: entries[key] for key in list(entries)[-_KEPT:]}
+    work = file.with_name(f".{file.name}.{os.getpid()}")
+    # A folder that cannot be written costs the next scan another measurement, and nothing else.
+    with contextlib.suppress(OSError):
+        kept_in.mkdir(parents=True, exist_ok=True)
+        work.write_text(json.dumps({"format": FORMAT, "entries": kept}, indent=1), encoding="utf-8")
+        work.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The entries of a calibration file, by key; none where it is missing, broken or of another format."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return dict(kept["entries"]) if kept["format"] == FORMAT else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _key(path: Path, options: RuntimeOptions, purpose: Purpose) -> str:
+    stat = path.stat()
+    return f"{purpose} {stat.st_size} {stat.st_mtime_ns} {fingerprint().key} {options.threads or 'all'}"
