@@ -155,7 +155,7 @@ class Shell:
 
 
 def shell(home: Path, patch: pytest.MonkeyPatch) -> Shell:
-    for name in ("PHOTOINDEX_LIBRARY", "PHOTOINDEX_MODELS", "FORCE_COLOR"):
+    for name in ("PHOTOINDEX_LIBRARY", "PHOTOINDEX_MODELS", "PHOTOINDEX_MODELS_FILE", "FORCE_COLOR"):
         patch.delenv(name, raising=False)
     patch.setenv("PHOTOINDEX_HOME", str(home))
     return Shell(home, patch)

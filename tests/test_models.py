@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from conftest import Shell
 from photoindex.cli.models import app
+from photoindex.config import read_settings
 from photoindex.errors import (
     ModelBroken,
     ModelMissing,
@@ -126,6 +128,10 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
 
 
 FILE = 'files = [{ name = "w", url = "https://example.org/w" }]\n'
+WORDS = (
+    "[models.a]\ntask = 'tags'\narchitecture = 'zero-shot'\nlicence = 'MIT'\ncommercial = true\n"
+    "options = { embedding = 'siglip2-b-32-256', vocabulary = 'vocabulary.txt', "
+)
 MISTAKES = {
     "syntax": ("[models", "syntax"),
     "a key at the top": ("model = 1", "model"),
@@ -175,6 +181,50 @@ MISTAKES = {
         "[models.a]\ntask = 'tags'\narchitecture = 'zero-shot'\nlicence = 'MIT'\ncommercial = true",
         "options.embedding",
     ),
+    "no files": (f"[models.a]\n{HEAD}files = []", "files"),
+    "a file that is text": (f"[models.a]\n{HEAD}files = ['w']", "files"),
+    "a file without a name": (f"[models.a]\n{HEAD}files = [{{ url = 'https://x/w' }}]", "name"),
+    "an unknown key of a file": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w', md5='0' }}]", "md5"),
+    "a size as text": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w', size='1 GB' }}]", "size"),
+    "a negative size": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w', size=-1 }}]", "files.w.size"),
+    "a url without a host": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https:///w' }}]", "files.w.url"),
+    "a url that is none": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https://[::1/w' }}]", "files.w.url"),
+    "a url that is a path": (f"[models.a]\n{HEAD}files = [{{ name='w', url='/tmp/w' }}]", "files.w.url"),
+    "two files of one name": (
+        f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w' }}, {{ name='W', url='https://x/v' }}]",
+        "files",
+    ),
+    "a name of ours": (f"[models.a]\n{HEAD}files = [{{ name='installed.json', url='https://x/w' }}]", "files"),
+    "a name of our forms": (f"[models.a]\n{HEAD}files = [{{ name='forms-1/w', url='https://x/w' }}]", "files"),
+    "a hidden file": (f"[models.a]\n{HEAD}files = [{{ name='.w', url='https://x/w' }}]", "files"),
+    "a name with a zero byte": (f'[models.a]\n{HEAD}files = [{{ name = "w\\u0000", url = "https://x/w" }}]', "files"),
+    "nothing to unpack": (
+        f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w', unpack=[] }}]",
+        "files.w.unpack",
+    ),
+    "a number to unpack": (f"[models.a]\n{HEAD}files = [{{ name='w', url='https://x/w', unpack=[1] }}]", "files"),
+    "an empty licence": (f"[models.a]\n{HEAD.replace('MIT', ' ')}{FILE}", "licence"),
+    "text for true": (f"[models.a]\n{HEAD.replace('= true', '= 1')}{FILE}", "commercial"),
+    "no input": (f"[models.a]\n{HEAD}{FILE}input_size = 0", "input_size"),
+    "a threshold that is no number": (f"[models.a]\n{HEAD}{FILE}thresholds = {{ text = nan }}", "thresholds.text"),
+    "a runtime that is a number": (f"[models.a]\n{HEAD}{FILE}runtimes = [1]", "runtimes"),
+    "options as a list": (f"[models.a]\n{HEAD}{FILE}options = []", "options"),
+    "a model that is text": ("[models]\na = 'b'", "block"),
+    "the home of nobody": (f"[models.a]\n{HEAD}path = '~nobody-of-this-name/w'", "path"),
+    "a path with a zero byte": (f'[models.a]\n{HEAD}path = "w\\u0000"', "path"),
+    "a profile that is text": ("[profiles]\na = 'b'", "block"),
+    "a number for a model": ("[profiles.p]\nocr = 1", "ocr"),
+    "tags on other vectors": (
+        "[profiles.p]\nembedding = 'openclip-vit-h-14'\ntags = 'zero-shot-siglip2-b-32-256'",
+        "tags",
+    ),
+    "tags on no vectors": ("[profiles.p]\ntags = 'zero-shot-siglip2-b-32-256'", "tags"),
+    "an unknown scoring": (f"{WORDS}scoring = 'best' }}", "options.scoring"),
+    "a template without a place": (f"{WORDS}template = 'a photo' }}", "options.template"),
+    "a template in a list without": (f"{WORDS}template = ['a {{}}', 'b'] }}", "options.template"),
+    "no limit": (f"{WORDS}limit = 0 }}", "options.limit"),
+    "no vocabulary": (f"{WORDS.replace('vocabulary =', 'words =')}limit = 1 }}", "options.vocabulary"),
+    "a vocabulary that is a number": (f"[models.a]\n{HEAD}{FILE}options = {{ vocabulary = 1 }}", "options.vocabulary"),
     "a vocabulary that is not there": (f"[models.a]\n{HEAD}{FILE}options = {{ vocabulary = 'no.txt' }}", "vocabulary"),
 }
 
@@ -189,9 +239,53 @@ def test_a_mistake_is_reported_with_file_block_and_key(tmp_path: Path, text: str
     assert what
 
 
+def test_a_registry_that_is_no_text_or_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe[models]")
+    (tmp_path / "folder.toml").mkdir()
+    for name in ("binary.toml", "folder.toml"):
+        with pytest.raises(RegistryInvalid, match=name):
+            load_registry(tmp_path / name)
+
+
+def test_the_models_block_a_profile_mixes_up_are_both_named(tmp_path: Path) -> None:
+    text = "[profiles.p]\nembedding = 'openclip-vit-h-14'\ntags = 'zero-shot-siglip2-b-32-256'"
+    with pytest.raises(RegistryInvalid, match=r"\[profiles.p\] tags: .* model siglip2.*, but .* openclip-vit-h-14"):
+        registry_with(tmp_path, text)
+
+
 def test_the_bundled_file_is_found_in_this_installation() -> None:
     assert bundled_file().name == "models.toml"
     assert "[profiles.permissive]" in bundled_file().read_text()
+
+
+# --- whose models.toml ---------------------------------------------------------------------------------------------
+
+
+def test_the_usual_file_lies_in_the_configuration_folder_or_in_photoindex_home(tmp_path: Path) -> None:
+    assert read_settings(env={"PHOTOINDEX_HOME": str(tmp_path)}).user_models == tmp_path / "models.toml"
+    assert read_settings(env={}).user_models.name == "models.toml"
+
+
+def test_another_file_is_chosen_by_option_before_environment_and_has_to_be_there(tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).touch()
+    env = {"PHOTOINDEX_MODELS_FILE": str(tmp_path / "a.toml"), "PHOTOINDEX_HOME": str(tmp_path)}
+    assert read_settings(env=env).user_models == tmp_path / "a.toml"
+    assert read_settings(env=env, models=str(tmp_path / "b.toml")).user_models == tmp_path / "b.toml"
+    with pytest.raises(UsageError, match=r"--models: there is no file .*c\.toml"):
+        read_settings(env=env, models=str(tmp_path / "c.toml"))
+    with pytest.raises(UsageError, match="PHOTOINDEX_MODELS_FILE"):
+        read_settings(env={"PHOTOINDEX_MODELS_FILE": str(tmp_path)})
+
+
+def test_every_command_with_models_takes_a_file_of_them(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    run("scan", tmp_path / "p", "--steps", "hash")
+    (tmp_path / "odd.toml").write_text("[models.odd]\ntask = 'smell'")
+    commands = [["scan", tmp_path / "p"], ["search", "x"]]
+    for command in commands:
+        refused = run(*command, "--models", tmp_path / "odd.toml", code=RegistryInvalid.exit_code)
+        assert "odd.toml: [models.odd] architecture: is missing" in refused.err
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

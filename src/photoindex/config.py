@@ -9,6 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+from photoindex.errors import UsageError
+
 APP = "photoindex"
 
 
@@ -21,11 +23,14 @@ class Settings:
     user_models: Path
 
 
-def read_settings(library: str | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the --library option and the environment.
+def read_settings(
+    library: str | None = None, env: Mapping[str, str] | None = None, *, models: str | None = None
+) -> Settings:
+    """Settings from the --library and --models options and the environment.
 
     A library that looks like a path is a folder; a bare name lies in the platform's data directory.
-    PHOTOINDEX_HOME moves data, weights and the user's own models.toml together.
+    PHOTOINDEX_HOME moves data, weights and the user's own models.toml together. `models`, or PHOTOINDEX_MODELS_FILE,
+    names another file to use as that one. Raises UsageError where it is not there.
     """
     env = os.environ if env is None else env
     home = env.get("PHOTOINDEX_HOME")
@@ -36,8 +41,19 @@ def read_settings(library: str | None = None, env: Mapping[str, str] | None = No
     return Settings(
         library=_absolute(Path(name)) if is_path else data / name,
         models_dir=_absolute(Path(env.get("PHOTOINDEX_MODELS") or data / "models")),
-        user_models=config / "models.toml",
+        user_models=_chosen_models(models, env) or config / "models.toml",
     )
+
+
+def _chosen_models(option: str | None, env: Mapping[str, str]) -> Path | None:
+    """The models.toml that the user asked for by name, which therefore has to be there."""
+    name = option or env.get("PHOTOINDEX_MODELS_FILE")
+    if not name:
+        return None
+    file = _absolute(Path(name))
+    if not file.exists() or file.is_dir():
+        raise UsageError(f"{'--models' if option else 'PHOTOINDEX_MODELS_FILE'}: there is no file {file}.")
+    return file
 
 
 def _absolute(path: Path) -> Path:

@@ -21,15 +21,24 @@ LibraryOption = Annotated[
         "--library", metavar="NAME_OR_DIR", help="Which library (also PHOTOINDEX_LIBRARY).", show_default=False
     ),
 ]
+ModelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        metavar="FILE",
+        help="Your own models.toml instead of the usual one (also PHOTOINDEX_MODELS_FILE).",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How results are printed.")]
 ObjectFormatOption = Annotated[ObjectFormat, typer.Option("--format", help="A table for people, JSON for programs.")]
 NullOption = Annotated[bool, typer.Option("-0", "--null", help="Print paths only, each ended by a NUL byte.")]
 
 
-def open_library(name: str | None) -> tuple[Library, Settings]:
+def open_library(name: str | None, models: str | None = None) -> tuple[Library, Settings]:
     from photoindex.store.library import Library
 
-    settings = read_settings(name)
+    settings = read_settings(name, models=models)
     return Library.open(settings.library), settings
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from photoindex.cli.options import LibraryOption, ObjectFormatOption, registry_of
+from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
 from photoindex.config import read_settings
 from photoindex.errors import UsageError
 from photoindex.render.output import ObjectFormat
@@ -36,6 +36,7 @@ def scan(
     library: LibraryOption = None,
     steps: Annotated[str | None, typer.Option(help="Only these steps, separated by commas.")] = None,
     profile: Annotated[str | None, typer.Option(help="Which models: fast, quality or permissive.")] = None,
+    models: ModelsOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 8]")] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
@@ -65,7 +66,7 @@ def scan(
         exclude=tuple(exclude or ()),
         accept_missing=accept_missing,
     )
-    report = run_scan(folders, library, options, output)
+    report = run_scan(folders, library, options, output, models)
     if report.interrupted:
         _leave(130)
     raise typer.Exit(1 if report.failed else 0)
@@ -79,7 +80,9 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def run_scan(folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat) -> ScanReport:
+def run_scan(
+    folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat, models: str | None = None
+) -> ScanReport:
     """Scan with progress on stderr and the report on stdout."""
     from dataclasses import replace
 
@@ -88,7 +91,7 @@ def run_scan(folders: list[str], library: str | None, options: ScanOptions, outp
     from photoindex.scan.roots import check_roots
     from photoindex.steps import choose_steps
 
-    settings = read_settings(library)
+    settings = read_settings(library, models=models)
     check_roots(folders)  # before a library is made for a folder that is not there
     registry = registry_of(settings)
     if options.profile is not None:

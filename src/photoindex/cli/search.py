@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from photoindex.cli.lean import leave_out_pandas
-from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library, parse_date, registry_of
+from photoindex.cli.options import (
+    FormatOption,
+    LibraryOption,
+    ModelsOption,
+    NullOption,
+    open_library,
+    parse_date,
+    registry_of,
+)
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
 from photoindex.render.text import note
@@ -44,6 +52,7 @@ def search(
     category: Annotated[list[str] | None, typer.Option(help="In this category; see `photoindex categories`.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
     has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces or tags.")] = None,
+    models: ModelsOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show why each photo is in the result.")] = False,
@@ -66,7 +75,7 @@ def search(
     query = " ".join(words or ())
     if not query.strip() and not filters:
         raise UsageError("Say what to search: some words, or a filter such as --after 2023.")
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     options = SearchOptions(mode=mode.value, limit=limit, filters=filters, explain=explain, warn=note)
     hits = find(opened, query, registry_of(settings), settings.models_dir, options)
     print_hits(hits, output, null, explain)

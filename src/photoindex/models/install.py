@@ -13,8 +13,8 @@ from typing import Any
 from photoindex.errors import DownloadFailed, ModelBroken, ModelMissing
 from photoindex.models.download import Fetched, Progress, fetch, sha256_of
 from photoindex.models.record import read_record, write_record
-from photoindex.models.registry import ZERO_SHOT, Registry
-from photoindex.models.spec import InstalledModel, ModelFile, ModelSpec
+from photoindex.models.registry import Registry
+from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelFile, ModelSpec
 
 
 def locate(registry: Registry, spec: ModelSpec, models_dir: Path) -> InstalledModel:

@@ -7,15 +7,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NoReturn, cast, get_args
-from urllib.parse import urlsplit
 
 from photoindex.errors import RegistryInvalid, UnknownModel, UnknownProfile
+from photoindex.models.checks import check_base, check_file, check_files, check_profile, check_values
 from photoindex.models.memory import read_memory
+from photoindex.models.spec import ZERO_SHOT as ZERO_SHOT  # noqa: PLC0414 - other rooms read it here
 from photoindex.models.spec import ModelFile, ModelSpec, Task
 
-ZERO_SHOT = "zero-shot"
 DEFAULT_PROFILE = "fast"
 TASKS: tuple[str, ...] = get_args(Task)
 RUNTIMES = ("torch", "onnxruntime", "openvino", "paddle")
@@ -69,12 +69,13 @@ def load_registry(user_file: Path | None = None) -> Registry:
         sources.append(_Source(user_file))
     models = {name: (source, spec) for source in sources for name, spec in source.models()}
     profiles = {name: (source, block) for source in sources for name, block in source.profiles()}
+    known = {name: spec for name, (_, spec) in models.items()}
     for source, spec in models.values():
-        source.check_base(spec, {name: other for name, (_, other) in models.items()})
+        check_base(spec, known, source.fail)
     for name, (source, profile) in profiles.items():
-        source.check_profile(name, profile, {name: spec for name, (_, spec) in models.items()})
+        check_profile(name, profile, known, source.fail)
     return Registry(
-        {name: spec for name, (_, spec) in models.items()},
+        known,
         {name: cast("Mapping[Task, str]", profile) for name, (_, profile) in profiles.items()},
     )
 
@@ -107,26 +108,6 @@ class _Source:
                 self._is(model, str, f"profiles.{name}", task)
             yield name, block
 
-    def check_profile(self, name: str, profile: Mapping[str, str], models: Mapping[str, ModelSpec]) -> None:
-        """Every model a profile names exists and does the task it is named for."""
-        for task, model in profile.items():
-            if model not in models:
-                self.fail(f"profiles.{name}", task, f"no model is called {model!r}")
-            if models[model].task != task:
-                self.fail(f"profiles.{name}", task, f"{model} is a model for {models[model].task}")
-
-    def check_base(self, spec: ModelSpec, models: Mapping[str, ModelSpec]) -> None:
-        """A zero-shot tagger rests on an embedding model that exists."""
-        if spec.architecture != ZERO_SHOT:
-            return
-        base = models.get(str(spec.options.get("embedding")))
-        if base is None or base.task != "embedding":
-            self.fail(f"models.{spec.name}", "options.embedding", "must name a model whose task is embedding")
-        if "vocabulary" not in spec.options:
-            self.fail(f"models.{spec.name}", "options.vocabulary", "must name a file of tags")
-        if "{}" not in str(spec.options.get("template", "{}")):
-            self.fail(f"models.{spec.name}", "options.template", "must hold {} where the tag goes")
-
     def _tables(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         tables = self.content.get(kind, {})
         self._is(tables, dict, "top level", kind)
@@ -143,12 +124,11 @@ class _Source:
             self.fail(where, "task", f"no such task as {block['task']!r}; there are {', '.join(TASKS)}")
         known = {**block, "name": name}
         known["files"] = tuple(self._file(where, entry, "package" in block) for entry in block.get("files", ()))
+        check_files(where, known["files"], self.fail)
         known["runtimes"] = self._runtimes(where, block.get("runtimes", []))
         known["options"] = self._options(where, block.get("options", {}))
-        known["path"] = self._folder(block.get("path"))
-        for key, value in block.get("thresholds", {}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                self.fail(where, f"thresholds.{key}", "must be a number")
+        known["path"] = self._folder(where, block.get("path"))
+        check_values(where, block, self.fail)
         if "memory" in block:
             known["memory"] = read_memory(block["memory"], lambda key, what: self.fail(where, key, what))
         self._one_source(where, block)
@@ -159,33 +139,18 @@ class _Source:
         if block["architecture"] == ZERO_SHOT:
             if given or block["task"] != "tags":
                 self.fail(where, "architecture", "zero-shot is for tags and has no weights of its own")
-        elif not given or ("path" in given and len(given) > 1):
+        elif not given or ("path" in given and len(given) > 1) or (given == ["files"] and not block["files"]):
             self.fail(where, "files", "give its weights as files to fetch, as a package, or as the path of a folder")
 
     def _file(self, where: str, entry: object, packaged: bool) -> ModelFile:
         self._is(entry, dict, where, "files")
         block = cast("dict[str, Any]", entry)
         self._keys(f"{where}.files", block, _FILE_KEYS, ("name",) if packaged else ("name", "url"))
-        for member in (block["name"], *block.get("unpack", ())):
-            self._safe(where, member)
+        check_file(where, block, self.fail)
         if "sha256" in block and not _SHA256.fullmatch(block["sha256"]):
             self.fail(where, f"files.{block['name']}.sha256", "must be 64 lower-case hexadecimal digits")
-        self._url(where, block)
         unpack = tuple(block.get("unpack", ()))
         return ModelFile(block["name"], block.get("url", ""), block.get("sha256"), block.get("size"), unpack)
-
-    def _url(self, where: str, block: dict[str, Any]) -> None:
-        scheme = urlsplit(block.get("url", "file:")).scheme
-        if scheme not in ("https", "http", "file"):
-            self.fail(where, f"files.{block['name']}.url", "must begin with https://, http:// or file://")
-        if scheme == "http" and "sha256" not in block:
-            self.fail(where, f"files.{block['name']}.sha256", "is needed: plain http:// proves nothing")
-
-    def _safe(self, where: str, name: object) -> None:
-        path = PurePosixPath(name) if isinstance(name, str) else None
-        hidden = path is None or any(part.startswith(".") for part in path.parts)
-        if path is None or hidden or path.is_absolute() or not path.parts or "\\" in str(name) or ":" in str(name):
-            self.fail(where, "files", f"{name!r} is not a file name inside the model's folder")
 
     def _runtimes(self, where: str, names: list[Any]) -> tuple[str, ...]:
         for name in names:
@@ -199,13 +164,17 @@ class _Source:
         if name is None:
             return options
         self._is(name, str, where, "options.vocabulary")
-        found = [path for folder in (self.file.parent, Path(__file__).parent) if (path := folder / name).is_file()]
+        places = (self.file.parent, Path(__file__).parent) if name.isprintable() else ()
+        found = [path for folder in places if (path := folder / name).is_file()]
         if not found:
             self.fail(where, "options.vocabulary", f"no file {name} beside {self.file.name}")
         return {**options, "vocabulary": str(found[0].absolute())}
 
-    def _folder(self, path: str | None) -> Path | None:
-        return None if path is None else (self.file.absolute().parent / Path(path).expanduser())
+    def _folder(self, where: str, path: str | None) -> Path | None:
+        try:
+            return None if path is None else (self.file.absolute().parent / Path(path).expanduser())
+        except RuntimeError as error:  # ~ of a user that does not exist
+            self.fail(where, "path", str(error))
 
     def _keys(self, where: str, block: dict[str, Any], kinds: Mapping[str, type], needed: tuple[str, ...]) -> None:
         for key, value in block.items():

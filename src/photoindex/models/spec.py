@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Task = Literal["embedding", "tags", "ocr", "faces"]
+ZERO_SHOT = "zero-shot"  # the architecture of tags that build on the vectors of an embedding model
 
 
 @dataclass(frozen=True, slots=True)
