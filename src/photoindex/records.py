@@ -423,6 +423,85 @@ class Hit:
     score: float
     photo: PhotoRow
     reasons: tuple[Reason, ...] = ()
+    match: float | None = None
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a search: the photos to show, how many are a good match in all (`more` where there are even more
+    than were counted), and how many were near but cut."""
+
+    hits: tuple[Hit, ...]
+    total: int
+    more: bool = False
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What comparing two small pictures told. `turn`: how the second was turned first (see pure/turns.py).
+
+    `correlation` of fine detail where they overlap, -1 to 1; `agreement`: share of the detailed parts that look alike;
+    `covers_a`, `covers_b`: share of each that the other shows; `whole`: they were laid corner on corner, else the
+    place was found by `matches` corners that agree on one position, turned by `angle` degrees; `scale`: pixels of the
+    first for one of the second; `colour`: mean difference of the overlap, 0 to 255; `texture`: strength of the fine
+    detail of the plainer one, in the same unit.
+    """
+
+    whole: bool
+    correlation: float
+    agreement: float
+    colour: float
+    texture: float
+    turn: int = 0
+    covers_a: float = 1.0
+    covers_b: float = 1.0
+    angle: float = 0.0
+    scale: float = 1.0
+    matches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DupeFacts:
+    """What is known of a photo that decides on its duplicates: hashes, size, camera, moment, how it was kept.
+
+    `words` and `turn` are empty where it was hashed by an earlier version of the step. `taken_source` see
+    DateCandidate; `described`: how many fields of its metadata are filled in.
+    """
+
+    photo_id: int
+    sha256: str
+    bytes: int
+    pdq: bytes
+    pdq_own: bytes
+    quality: int
+    turn: bytes = b""
+    words: bytes = b""
+    sharpness: float | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    camera: str | None = None
+    taken_at: datetime | None = None
+    taken_source: str | None = None
+    described: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Why two members of a group belong together: positions a < b in its members, the tier, and the evidence.
+
+    `distance`: PDQ bits (0 to 256) where both have a hash; `look` where their small pictures were compared;
+    `differs`: in words what tells the two apart.
+    """
+
+    a: int
+    b: int
+    tier: str
+    distance: int | None = None
+    look: Look | None = None
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,6 @@ def keypoint_words(gray: npt.NDArray[np.uint8]) -> Words:
     if described is None:
         return np.empty(0, np.uint32)
     strongest = np.argsort([-corner.response for corner in corners], kind="stable")[:MOST_WORDS]
-    bits = np.unpackbits(described[strongest], axis=1)[:, _BITS]
+    bits = np.unpackbits(np.asarray(described, np.uint8)[strongest], axis=1)[:, _BITS]
     words: Words = np.ascontiguousarray(np.packbits(bits, axis=1)).view(">u4").astype(np.uint32)[:, 0]
     return words
