@@ -21,6 +21,15 @@ class UsageError(PhotoindexError):
     exit_code = 2
 
 
+class QueryInvalid(UsageError):
+    """{}"""
+
+    def __init__(self, message: str, query: str, at: tuple[int, int]) -> None:
+        """`at`: the place in `query` that the message is about, as (first, last + 1) character."""
+        super().__init__(message)
+        self.query, self.at = query, at
+
+
 class LibraryNotFound(PhotoindexError):
     """No library at {}. Run `photoindex scan FOLDER` first, or choose one with --library."""
 
