@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from photoindex.records import AUTOMATIC, RuntimeOptions
+
 # Small, so that little is lost by a kill and waits in memory; models gain nothing beyond 8 on a CPU.
 DEFAULT_BATCH = 8
 
@@ -43,7 +45,8 @@ class ScanOptions:
     """The choices of one scan. `steps` None means all; `profile` None the library's own, else the default one.
 
     `stop` is asked often; once it answers True the scan saves what it has and ends. `time_limit_s` bounds the
-    decoding of one file, `max_pixels` its size.
+    decoding of one file, `max_pixels` its size. `runtime` is how models are run; of it `runtime` may name single
+    steps (see runtimes.selection), `photos` and `tell` are the scan's own.
     """
 
     steps: tuple[str, ...] | None = None
@@ -58,5 +61,6 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     accept_missing: bool = False
     time_limit_s: float = 60.0
+    runtime: RuntimeOptions = AUTOMATIC
     stop: Callable[[], bool] = _never
     progress: Callable[[ScanProgress], None] = _ignore

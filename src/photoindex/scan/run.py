@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import photoindex
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.words import read_categories
 from photoindex.records import Analysed, FoundFile, Picture, Problem, ScanReport
+from photoindex.runtimes.selection import check_runtime
 from photoindex.scan.analyse import Analyser
 from photoindex.scan.documents import write_due_documents
 from photoindex.scan.options import DEFAULT_BATCH, ScanOptions, ScanProgress, default_workers
@@ -62,6 +63,7 @@ def scan(
     started = time.monotonic()
     specs = choose_steps(options.steps)
     choose_steps(options.rescan)
+    check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
     folders = check_roots(roots)
     profile_name = options.profile or library.catalog.settings().get(PROFILE, DEFAULT_PROFILE)
     steps = resolve_steps(specs, registry, registry.for_profile(profile_name), models_dir)
@@ -141,14 +143,14 @@ def _analyse_due(
 
         if plan.tasks:
             warm_up()
-        steps.open(plan.steps(), options.stop)
+        steps.open(plan.steps(), options.stop, replace(options.runtime, photos=len(plan)))
         if options.stop():
             return
         linked = _work(library, steps, plan.without(steps.skipped), run_id, tally, options)
         if linked and options.limit is None and not options.stop():
             again = make_plan(library, steps, compared, options, only=linked).without(steps.skipped)
             tally.total += len(again)
-            steps.open(again.steps(), options.stop)
+            steps.open(again.steps(), options.stop, replace(options.runtime, photos=len(again)))
             _work(library, steps, again, run_id, tally, options)
     write_due_documents(library)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from photoindex.errors import ModelMissing, PhotoindexError
+from photoindex.errors import ModelMissing, PhotoindexError, RuntimeRefused
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
-from photoindex.records import Problem, View
+from photoindex.records import AUTOMATIC, Problem, RuntimeOptions, View
+from photoindex.runtimes.selection import runtime_for
 from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
 from photoindex.store.catalog import Wanted
 
@@ -59,22 +60,36 @@ class Steps:
             known.append(Wanted("embedding", 0, self.embedding_model, self.fingerprints["embedding"]))
         return known
 
-    def open(self, names: Collection[str], stop: Callable[[], bool]) -> None:
-        """Load the models of these steps. One that cannot be used is skipped from here on, with its reason."""
+    def open(self, names: Collection[str], stop: Callable[[], bool], runtime: RuntimeOptions = AUTOMATIC) -> None:
+        """Load the models of these steps. One that cannot be used is skipped from here on, with its reason.
+
+        What happens to their runtimes later is added to `notes`. Raises RuntimeRefused where `runtime` asks for what
+        a model or this machine does not have.
+        """
         for spec in self.runnable:
             if stop():
                 return
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
                 try:
-                    opened = self.opened[spec.name] = open_model_step(spec, self.installed[spec.name])
+                    opened = self.opened[spec.name] = open_model_step(
+                        spec, self.installed[spec.name], self._told(runtime, spec.name)
+                    )
                     if isinstance(opened, Interruptible):
                         opened.stop_when(stop)
+                except RuntimeRefused:
+                    raise
                 except PhotoindexError as error:
                     self.skipped[spec.name] = Problem("model_unusable", str(error))
                 except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on
                     text = f"{self.installed[spec.name].spec.name} cannot be loaded: {type(error).__name__}: {error}"
                     self.skipped[spec.name] = Problem("model_unusable", text)
         self._skip_dependents()
+
+    def _told(self, runtime: RuntimeOptions, step: str) -> RuntimeOptions:
+        def tell(text: str) -> None:
+            self.notes.append(f"{step}: {text}")
+
+        return replace(runtime, runtime=runtime_for(runtime.runtime, step), tell=tell)
 
     def close(self) -> None:
         for step in self.opened.values():
