@@ -21,11 +21,13 @@ from photoindex.media.source import Need, open_source
 from photoindex.media.views import prepare_view, short_side_for
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel, ModelSpec
-from photoindex.records import FoundFile, Picture, Problem, View
+from photoindex.pure.tag_rules import in_force
+from photoindex.records import FoundFile, Picture, Problem, Tag, View
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.ram_plus import RamPlusSession, load_ram_plus, normalise, open_ram_plus
 from photoindex.steps import STEPS, Stopped, open_model_step, step_with
-from photoindex.steps.ram_plus import RamPlusTags, read_thresholds
+from photoindex.steps.ram_plus import FLOOR, KEPT, RamPlusTags, read_thresholds, rule_of
+from tag_rule import lets_through
 
 SHARED = Path(__file__).parents[2] / "shared"
 ORACLE = SHARED / "ram_plus_oracle"
@@ -108,6 +110,11 @@ def resave(small: Path, tmp_path: Path, change: Any) -> Path:
     return tmp_path / "weights.pth"
 
 
+def above(model: InstalledModel, kept: Any) -> list[Tag]:
+    """The tags that the model's own rule shows of what the step keeps."""
+    return lets_through(in_force(rule_of(model), {}), kept)
+
+
 def shown(pixels: np.ndarray) -> Picture:
     return Picture(FoundFile("a.jpg", "", 1, 1, 1, 1), "0" * 64, {"tags": pixels})
 
@@ -180,7 +187,7 @@ def test_real_photos_are_prepared_as_the_reference_does_and_get_its_tags(referen
     np.testing.assert_allclose(normalise(torch.from_numpy(whole)).numpy(), reference["image_input"], atol=1e-6, rtol=0)
     quick = [np.asarray(scanned(path, view)) for path in paths]  # decoded no larger than needed, as in a scan
     for pixels in (whole, quick):
-        found = with_model.run([shown(each) for each in pixels], [{}] * 3)
+        found = [above(oracle_model(), kept) for kept in with_model.run([shown(each) for each in pixels], [{}] * 3)]
         assert [sorted(t.name for t in tags) for tags in found] == [sorted(tags) for tags in expected["image"]["tags"]]
     with_model.close()
 
@@ -294,11 +301,29 @@ def test_a_tag_needs_more_than_its_own_threshold(small: Path, tmp_path: Path) ->
     below = "\n".join(str(float(np.nextafter(score, np.float32(0)))) for score in scores)
     for content, names in ((exactly, set()), (below, set(NAMES))):
         (tmp_path / "t.txt").write_text(content)
-        step = RamPlusTags(installed(small, options={"thresholds": str(tmp_path / "t.txt")}))
-        [found] = step.run([shown(pixels[0])], [{}])
+        model = installed(small, options={"thresholds": str(tmp_path / "t.txt")})
+        [kept] = RamPlusTags(model).run([shown(pixels[0])], [{}])
+        found = above(model, kept)
         assert {tag.name for tag in found} == names
+        assert len(kept) == len(NAMES)
     assert [tag.score for tag in found] == sorted(scores.tolist(), reverse=True)
     assert {tag.name: tag.score for tag in found} == dict(zip(NAMES, scores.tolist(), strict=True))
+
+
+def test_what_comes_next_when_thresholds_sink_is_kept_and_every_tag_above_its_own(small: Path, tmp_path: Path) -> None:
+    count = KEPT + 12
+    thresholds = np.linspace(0.9, 0.3, count, dtype=np.float32)
+    step = RamPlusTags(installed(small))
+    step._names, step._thresholds = [f"tag {n}" for n in range(count)], thresholds
+    scores = np.random.default_rng(1).uniform(0, 1, count).astype(np.float32)
+    kept = step._keep(scores)
+    names = {tag.name for tag in kept}
+    margin = scores - thresholds
+    lowest = min(margin[int(name.split()[1])] for name in names)
+    assert names >= {f"tag {n}" for n in np.flatnonzero(margin > 0)}
+    assert all(margin[n] <= lowest or scores[n] < FLOOR for n in range(count) if f"tag {n}" not in names)
+    assert len(step._keep(np.ones(count, np.float32))) == count  # all above their thresholds
+    assert len(kept) <= KEPT
 
 
 def test_thresholds_can_be_moved_but_a_tag_that_is_never_given_stays_so(small: Path) -> None:
@@ -363,7 +388,7 @@ def test_a_batch_too_large_for_the_device_is_halved_until_it_fits(small: Path) -
 
 def test_numbers_that_are_none_are_a_problem_of_that_picture(small: Path) -> None:
     step = RamPlusTags(installed(small))
-    found = step._choose(np.array([0.9, np.nan, 0.9, 0.9, 0.9, 0.9], np.float32))
+    found = step._keep(np.array([0.9, np.nan, 0.9, 0.9, 0.9, 0.9], np.float32))
     assert isinstance(found, Problem)
     assert found.code == "not_finite"
 
@@ -425,7 +450,8 @@ def test_a_scan_writes_the_tags_and_needs_no_vector_for_them(run: Shell, photos:
     assert run(*arguments).json["due"] == 0
     assert run.rows("SELECT DISTINCT model, runtime FROM ledger WHERE step = 'tags'") == [("mine", "torch-cpu-f32")]
     step = RamPlusTags(installed(small))
-    [wanted] = step.run([shown(prepare_view(draw(5), step.views[0]))], [{}])
+    [kept] = step.run([shown(prepare_view(draw(5), step.views[0]))], [{}])
+    wanted = above(installed(small), kept)
     assert tags_of(run, photos / "2023" / "trip" / "Kölner Dom.png") == pytest.approx(
         {tag.name: tag.score for tag in wanted}, abs=1e-5
     )

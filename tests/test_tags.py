@@ -7,10 +7,12 @@ import pytest
 
 from photoindex.errors import ModelBroken, RegistryInvalid
 from photoindex.media.views import prepare_view
-from photoindex.records import Tag
+from photoindex.pure.tag_rules import in_force
+from photoindex.records import Candidate, Tag
 from photoindex.steps.embedding import Embedding
 from photoindex.steps.forms import read_forms
-from photoindex.steps.tags import Tags, robust_z, sigmoid, softmax
+from photoindex.steps.tags import FLOOR, KEPT, Tags, robust_z, rule_of, sigmoid, softmax
+from tag_rule import lets_through
 from test_embedding import picture
 
 pytest_plugins = ("small_clip",)
@@ -37,15 +39,21 @@ def scenes(clip):
     return things, pictures, [{"embedding": vector} for vector in step.run(pictures, [{}] * len(pictures))]
 
 
+def shown(zero_shot, pictures, facts):
+    """The tags that the model's own rule shows of what the step keeps."""
+    rule = in_force(rule_of(zero_shot.spec), {})
+    return [lets_through(rule, kept) for kept in Tags(zero_shot).run(pictures, facts)]
+
+
 def test_the_first_tag_is_what_the_picture_shows(zero_shot, scenes):
     things, pictures, facts = scenes
-    tags = Tags(zero_shot).run(pictures, facts)
+    tags = shown(zero_shot, pictures, facts)
     right = [bool(found) and found[0].name == thing for thing, found in zip(things, tags, strict=True)]
     assert np.mean(right) >= 0.85
 
 
 def test_tags_are_few_sorted_and_scored_between_nought_and_one(zero_shot, scenes):
-    for found in Tags(zero_shot).run(scenes[1], scenes[2]):
+    for found in shown(zero_shot, scenes[1], scenes[2]):
         scores = [tag.score for tag in found]
         assert all(isinstance(tag, Tag) for tag in found)
         assert len(found) <= 5
@@ -58,7 +66,23 @@ def test_a_picture_that_is_like_no_word_more_than_like_another_gets_no_tags(zero
     words = step._vectors
     indifferent = np.linalg.svd(words)[2][-1]  # at right angles to every word
     assert np.abs(words @ indifferent).max() < 1e-5
-    assert step.run([picture(np.zeros((1, 1, 3), np.uint8))], [{"embedding": indifferent.astype(np.float32)}]) == [()]
+    black = [picture(np.zeros((1, 1, 3), np.uint8))]
+    assert shown(zero_shot, black, [{"embedding": indifferent.astype(np.float32)}]) == [[]]
+
+
+def test_more_is_kept_than_is_shown_so_that_thresholds_can_be_lowered(zero_shot, scenes):
+    words = len(Tags(zero_shot)._names)
+    for kept in Tags(zero_shot).run(scenes[1], scenes[2]):
+        scores = [tag.score for tag in kept]
+        assert all(isinstance(tag, Candidate) and np.isfinite(tag.standing) for tag in kept)
+        assert scores == sorted(scores, reverse=True)
+        assert min(scores) >= FLOOR
+    lenient = with_spec(zero_shot, thresholds={"probability": 0.0}, options={**zero_shot.spec.options, "limit": 1000})
+    [kept] = Tags(lenient).run(scenes[1][:1], scenes[2][:1])
+    assert len(kept) == words
+    assert sum(tag.score for tag in kept) == pytest.approx(1.0)
+    [few] = Tags(with_spec(zero_shot, thresholds={"probability": 0.0})).run(scenes[1][:1], scenes[2][:1])
+    assert few == kept[:KEPT]
 
 
 def test_the_step_needs_no_pixels(zero_shot):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import photoindex
-from photoindex.cli import categories, demo, dupes, library, models, scan, search
+from photoindex.cli import categories, demo, dupes, library, models, scan, search, tags
 from photoindex.errors import PhotoindexError
 from photoindex.render.text import note
 
@@ -23,6 +23,7 @@ for module in (scan, search, dupes, library, demo):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(categories.app, name="categories")
+app.add_typer(tags.app, name="tags")
 
 
 def _show_version(asked: bool) -> None:

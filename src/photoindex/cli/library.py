@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli.options import FormatOption, LibraryOption, NullOption, ObjectFormatOption, open_library
+from photoindex.cli.options import (
+    FormatOption,
+    LibraryOption,
+    NullOption,
+    ObjectFormatOption,
+    open_library,
+    registry_of,
+)
 from photoindex.render.output import Format, ObjectFormat
 from photoindex.render.text import note
+
+if TYPE_CHECKING:
+    from photoindex.config import Settings
+    from photoindex.store.library import Library
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +35,15 @@ def status(library: LibraryOption = None, output: ObjectFormatOption = ObjectFor
 
     opened, settings = open_library(library)
     print_status(opened.queries.status(), settings.library, opened.sizes(), output)
+    for line in _notes(opened, settings):
+        note(line)
+
+
+def _notes(library: Library, settings: Settings) -> list[str]:
+    """What the library is not up to date with, and the command for it."""
+    from photoindex.scan.tagging import threshold_notes
+
+    return threshold_notes(library, registry_of(settings).models, settings.models_dir)
 
 
 def show(

@@ -25,6 +25,15 @@ class Format(StrEnum):
     paths = "paths"
 
 
+class RowFormat(StrEnum):
+    """For rows that are not of files."""
+
+    table = "table"
+    json = "json"
+    ndjson = "ndjson"
+    csv = "csv"
+
+
 class ObjectFormat(StrEnum):
     table = "table"
     json = "json"
@@ -66,6 +75,11 @@ def print_results(
             print_csv(rows, columns)
         case Format.paths:
             print_paths((row["path"] for row in rows), null)
+
+
+def print_rows(rows: Sequence[Row], output: RowFormat, columns: Sequence[str], table: Callable[[], None]) -> None:
+    """Rows that are not of files in the chosen format."""
+    print_results(rows, Format(output.value), False, columns, table)
 
 
 def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:

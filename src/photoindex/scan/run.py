@@ -22,6 +22,7 @@ from photoindex.scan.options import DEFAULT_BATCH, ScanOptions, ScanProgress, de
 from photoindex.scan.plan import Plan, make_plan
 from photoindex.scan.roots import Comparison, check_roots, compare
 from photoindex.scan.steps import Steps, resolve_steps
+from photoindex.scan.tagging import begin_tagging
 from photoindex.scan.task import DECODE_VERSION
 from photoindex.scan.writer import Writer
 from photoindex.steps import STEPS, choose_steps, with_dependents
@@ -78,6 +79,8 @@ def scan(
     library.catalog.set_setting(PROFILE, profile_name)
     library.catalog.set_setting("steps", ",".join(STEPS))
     library.expect_versions(steps.versions())
+    if "tags" in steps.installed:
+        steps.notes += begin_tagging(library, steps.installed["tags"].spec, models_dir)
     if "embedding" in steps.installed and EMBEDDING not in library.catalog.settings():
         library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
     _sweep(library)

@@ -1,9 +1,10 @@
 """Tags with RAM++ (Huang et al. 2023, arXiv 2310.15200): a score for each tag of its own list, from the picture.
 
-A tag is reported where its score is above the threshold that its authors tuned for it, at the published input size.
-In the model's block: options `weights`, `tags` and `thresholds` name the files (tags and thresholds one a line, in
-the same order); thresholds `offset` is added to each of them (below 0: more tags), and no tag scored `minimum` or
-less is reported. A published threshold of 1 means never, and stays.
+The step keeps the scores of the tags that are nearest to their thresholds; which of these tags are shown follows from
+the rule in force. By the model a tag is shown where its score is above the threshold that its authors tuned for it, at
+the published input size. In its block: options `weights`, `tags` and `thresholds` name the files (tags and thresholds
+one a line, in the same order); thresholds `offset` is added to each of them (below 0: more tags), and no tag scored
+`minimum` or less is shown. A published threshold of 1 means never, and stays.
 """
 
 from __future__ import annotations
@@ -18,19 +19,33 @@ import numpy.typing as npt
 
 from photoindex.errors import ModelBroken, RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
-from photoindex.records import AUTOMATIC, FloatArray, Picture, Problem, RuntimeOptions, Tag, Uint8Image, View
+from photoindex.records import (
+    AUTOMATIC,
+    Candidate,
+    FloatArray,
+    Picture,
+    Problem,
+    RuntimeOptions,
+    TagRule,
+    Uint8Image,
+    View,
+)
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.ram_plus import RamPlusSession, open_ram_plus
 from photoindex.steps import Stopped
 
+ARCHITECTURE = "ram-plus"
 _VIEW = "tags"
+# What is kept of a picture besides the tags above their thresholds: so many in all, those that come next when all
+# thresholds sink alike, down to a score that says nothing.
+KEPT, FLOOR = 48, 0.05
 # One run stays well below a second where it can (a CPU takes seconds for one picture), so that Ctrl-C is obeyed.
 _RUN_S = 0.5
 _MOST = {"cpu": 4, "cuda": 32, "mps": 8}
 
 
 class RamPlusTags:
-    """The tags step with RAM++. One view, squashed to a square; facts are tuples of Tag, best first."""
+    """The tags step with RAM++. One view, squashed to a square; facts are tuples of Candidate, best first."""
 
     def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         """Loads weights, tags and thresholds. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
@@ -50,12 +65,12 @@ class RamPlusTags:
         self.views = (View(_VIEW, "squash", self._session.side, "bilinear"),)
         self.batch_size = _batch_size(self._session)
 
-    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[tuple[Tag, ...] | Problem]:  # noqa: ARG002
-        """Tags of each picture from its view `tags`, uint8 (side, side, 3).
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
+        """What is kept of each picture, a tuple of Candidate, from its view `tags`, uint8 (side, side, 3).
 
         A batch that the device cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
         """
-        return [self._choose(scores) for scores in self._score(np.stack([p.views[_VIEW] for p in pictures]))]
+        return [self._keep(scores) for scores in self._score(np.stack([p.views[_VIEW] for p in pictures]))]
 
     def stop_when(self, stop: Callable[[], bool]) -> None:
         """A CPU takes seconds for a picture; from now on a run ends in its middle once `stop` answers True."""
@@ -79,11 +94,24 @@ class RamPlusTags:
         self.batch_size = min(self.batch_size, half)
         return np.concatenate([self._score(pixels[:half]), self._score(pixels[half:])])
 
-    def _choose(self, scores: FloatArray) -> tuple[Tag, ...] | Problem:
+    def _keep(self, scores: FloatArray) -> tuple[Candidate, ...] | Problem:
         if not np.isfinite(scores).all():
             return Problem("not_finite", "the tagging model gave no finite numbers for this picture")
-        above = sorted(np.flatnonzero(scores > self._thresholds), key=lambda index: -scores[index])
-        return tuple(Tag(self._names[index], float(scores[index])) for index in above)
+        above = scores > self._thresholds
+        nearest = np.argsort(self._thresholds - scores, kind="stable")[: max(KEPT, int(above.sum()))]
+        kept = [index for index in nearest if above[index] or scores[index] >= FLOOR]
+        return tuple(Candidate(self._names[i], float(scores[i])) for i in sorted(kept, key=lambda i: -scores[i]))
+
+
+def rule_of(installed: InstalledModel) -> TagRule:
+    """The model's own rule, of its block and its files of tags and thresholds. Raises ModelBroken.
+
+    A score has to be above a published threshold: at least the next larger float32.
+    """
+    names = _lines(installed, "tags")
+    own = np.nextafter(read_thresholds(installed, len(names)), np.float32(np.inf))
+    minimum = np.nextafter(np.float32(installed.spec.thresholds.get("minimum", 0.0)), np.float32(np.inf))
+    return TagRule(float(minimum), dict(zip(names, own.tolist(), strict=True)))
 
 
 def read_thresholds(installed: InstalledModel, count: int) -> FloatArray:

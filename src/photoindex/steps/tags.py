@@ -1,6 +1,7 @@
 """Zero-shot tags: a picture's vector against the vectors of a vocabulary, in the space of an OpenCLIP model.
 
-Which tags are reported (of the model's block: option in brackets, threshold in parentheses, with defaults):
+The step keeps the best scores of a picture; which of these tags are shown follows from the rule in force, which is
+by the model (of its block: option in brackets, threshold in parentheses, with defaults):
 1. The score comes from the cosines times the model's logit scale. [scoring softmax]: over the vocabulary, so that
    how far a tag is ahead of the others decides, not a cosine whose level differs from model to model. [scoring
    sigmoid]: each tag for itself, with the model's logit bias, for models trained that way (SigLIP).
@@ -23,18 +24,20 @@ from typing import Any
 import numpy as np
 
 from photoindex.errors import ModelBroken
-from photoindex.models.spec import InstalledModel
+from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.models.words import read_vocabulary
-from photoindex.records import AUTOMATIC, FloatArray, Picture, Problem, RuntimeOptions, Tag, View
+from photoindex.records import AUTOMATIC, Candidate, FloatArray, Picture, Problem, RuntimeOptions, TagRule, View
 from photoindex.steps.forms import Forms, make_forms, read_forms
 from photoindex.steps.text_encoder import TextEncoder
 
 DEFAULTS: Mapping[str, float] = {"probability": 0.05, "z": 2.0}
 LIMIT = 10
+# What is kept of a picture, so that a lower threshold finds more: the best tags down to a score that says nothing.
+KEPT, FLOOR = 32, 0.005
 
 
 class Tags:
-    """The tags step. Needs the photo's embedding and no pixels; facts are tuples of Tag, best first."""
+    """The tags step. Needs the photo's embedding and no pixels; facts are tuples of Candidate, best first."""
 
     views: tuple[View, ...] = ()
     runtime = "numpy-cpu-f32"
@@ -47,25 +50,36 @@ class Tags:
         self._names = read_vocabulary(Path(installed.spec.options["vocabulary"]))
         self._vectors = _vocabulary_vectors(installed, self._names)
         self._forms = read_forms(installed)
-        self._thresholds = {**DEFAULTS, **installed.spec.thresholds}
-        self._limit = int(installed.spec.options.get("limit", LIMIT))
+        rule = rule_of(installed.spec)
+        self._floor = min(FLOOR, rule.at_least)
+        self._most = max(KEPT, rule.most or 0)
         self._sigmoid = _uses_sigmoid(installed, self._forms)
 
-    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[tuple[Tag, ...] | Problem]:  # noqa: ARG002
-        """Tags of each picture from `facts[i]["embedding"]`, a vector (width,) of any float dtype."""
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
+        """What is kept of each picture: a tuple of Candidate.
+
+        `facts[i]["embedding"]` is its vector (width,) of any float dtype.
+        """
         vectors = np.stack([np.asarray(fact["embedding"], np.float32) for fact in facts])
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return [self._choose(cosines) for cosines in vectors @ self._vectors.T]
+        return [self._keep(cosines) for cosines in vectors @ self._vectors.T]
 
     def close(self) -> None:
         """Nothing is held but arrays."""
 
-    def _choose(self, cosines: FloatArray) -> tuple[Tag, ...]:
+    def _keep(self, cosines: FloatArray) -> tuple[Candidate, ...]:
         logits = self._forms.logit_scale * cosines
         scores = sigmoid(logits + (self._forms.logit_bias or 0.0)) if self._sigmoid else softmax(logits)
-        good = (scores >= self._thresholds["probability"]) & (robust_z(cosines) >= self._thresholds["z"])
-        best = sorted(np.flatnonzero(good), key=lambda index: -scores[index])[: self._limit]
-        return tuple(Tag(self._names[index], float(scores[index])) for index in best)
+        standings = robust_z(cosines)
+        best = sorted(np.flatnonzero(scores >= self._floor), key=lambda index: -scores[index])[: self._most]
+        return tuple(Candidate(self._names[i], float(scores[i]), float(standings[i])) for i in best)
+
+
+def rule_of(spec: ModelSpec) -> TagRule:
+    """The model's own rule, of its block and the defaults."""
+    thresholds = {**DEFAULTS, **spec.thresholds}
+    limit = int(spec.options.get("limit", LIMIT))
+    return TagRule(thresholds["probability"], standing=thresholds["z"], most=limit)
 
 
 def softmax(logits: FloatArray) -> FloatArray:
