@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import photoindex
-from photoindex.cli import categories, demo, dupes, library, models, scan, search, tags
+from photoindex.cli import bench, categories, demo, doctor, dupes, library, models, scan, search, tags
 from photoindex.errors import PhotoindexError
 from photoindex.render.text import note
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (scan, search, dupes, library, demo):
+for module in (scan, search, dupes, library, doctor, bench, demo):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(categories.app, name="categories")

@@ -1,0 +1,130 @@
+"""What each model of a profile would run on, and why: its weights, its forms, its candidates on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from photoindex.errors import ModelBroken, ModelMissing, PhotoindexError
+from photoindex.models.install import download_bytes, locate
+from photoindex.models.registry import ZERO_SHOT, Registry
+from photoindex.models.spec import InstalledModel, ModelSpec
+from photoindex.runtimes.calibration import rank, stored
+from photoindex.runtimes.candidates import candidates
+from photoindex.runtimes.measure import Measurement
+from photoindex.steps.forms import forms_ready, read_forms
+
+_OPENCV = "opencv-cpu-f32"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to run a model. `absent`: why this machine or this model cannot; `refused`: why it failed its
+    measurement; `rate`: rows a second as measured on this machine, at its best batch size."""
+
+    runtime: str
+    absent: str | None = None
+    refused: str | None = None
+    rate: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        return self.absent is None and self.refused is None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A profile's model for a task. `state`: installed, missing or broken; `bytes` of its download where known.
+
+    `prepared`: whether its forms for this machine are made (None where it needs none); `refused_forms`: form to the
+    reason why it failed its check against torch. `runtime`: what a scan tries first, `why` in a sentence; `measured`:
+    whether that was measured here (else it is the order of experience).
+    """
+
+    task: str
+    model: str
+    state: str
+    problem: str | None = None
+    command: str | None = None
+    bytes: int | None = None
+    prepared: bool | None = None
+    refused_forms: Mapping[str, str] = field(default_factory=dict)
+    ways: tuple[Way, ...] = ()
+    measured: bool = False
+    runtime: str | None = None
+    why: str = ""
+
+
+def read_models(registry: Registry, profile: str, models_dir: Path) -> list[ModelFacts]:
+    """The models of a profile, in the order of its tasks. Raises UnknownProfile."""
+    return [_read(registry, spec, models_dir) for spec in registry.for_profile(profile).values()]
+
+
+def _read(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelFacts:
+    size = download_bytes(spec)
+    try:
+        installed = locate(registry, spec, models_dir)
+    except (ModelMissing, ModelBroken) as error:
+        state = "missing" if isinstance(error, ModelMissing) else "broken"
+        return ModelFacts(spec.task, spec.name, state, str(error), str(error.args[-1]), size)
+    except PhotoindexError as error:
+        return ModelFacts(spec.task, spec.name, "broken", str(error), bytes=size)
+    return _installed(installed, size)
+
+
+def _installed(installed: InstalledModel, size: int | None) -> ModelFacts:
+    spec = installed.spec
+    facts = ModelFacts(spec.task, spec.name, "installed", bytes=size)
+    if spec.architecture == ZERO_SHOT and installed.base is not None:
+        return replace(facts, why=f"compares words with the vectors of {installed.base.spec.name}; runs no model")
+    if spec.task == "embedding" and not forms_ready(installed):
+        why = "its forms for this machine are made at the first scan, which takes about a minute"
+        return replace(facts, prepared=False, command=f"photoindex models pull {spec.name}", why=why)
+    if spec.architecture in ("yunet+sface", "yunet-sface"):
+        return replace(facts, runtime=_OPENCV, why="OpenCV runs its own models")
+    return _with_ways(facts, installed)
+
+
+def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
+    form, folder = _form(installed)
+    if form is None:
+        return replace(facts, runtime=None, why="its library chooses when it is loaded")
+    forms = read_forms(installed) if installed.spec.task == "embedding" else None
+    allowed = installed.spec.runtimes
+    refused = dict(forms.refused) if forms else {}
+    if "visual" in refused:
+        allowed = tuple(name for name in allowed or ("torch",) if name == "torch")
+    kept = stored(form, folder) or []
+    ways = tuple(_way(each.name, each.absent, kept) for each in candidates(form, allowed))
+    facts = replace(facts, prepared=True if forms else None, refused_forms=refused, ways=ways, measured=bool(kept))
+    best = next((pick.runtime for pick in rank(kept, "scan")), None) if kept else None
+    return _chosen(facts, best)
+
+
+def _form(installed: InstalledModel) -> tuple[Path | None, Path]:
+    """The ONNX file that decides how fast a model is, and the folder where measurements of it are kept."""
+    spec = installed.spec
+    if spec.task == "embedding":
+        forms = read_forms(installed)
+        return forms.visual, forms.folder
+    name = spec.options.get("det")
+    return (installed.path / str(name) if name else None), installed.derived
+
+
+def _way(runtime: str, absent: str | None, kept: list[Measurement]) -> Way:
+    mine = next((each for each in kept if each.runtime == runtime), None)
+    if mine is None:
+        return Way(runtime, absent)
+    rates = [size / took for size, took in mine.seconds.items() if took > 0]
+    return Way(runtime, absent, mine.refused, max(rates, default=None))
+
+
+def _chosen(facts: ModelFacts, measured_best: str | None) -> ModelFacts:
+    usable = [way.runtime for way in facts.ways if way.usable]
+    if not usable:
+        reasons = "; ".join(f"{way.runtime}: {way.absent or way.refused}" for way in facts.ways)
+        return replace(facts, problem=f"Nothing on this machine can run it: {reasons}")
+    if measured_best in usable:
+        return replace(facts, runtime=measured_best, why="the fastest of those measured on this machine")
+    return replace(facts, runtime=usable[0], why="the first in order that this machine has; nothing was measured yet")

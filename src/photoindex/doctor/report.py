@@ -1,0 +1,127 @@
+"""The whole examination: one function, one record."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import photoindex
+from photoindex.config import Settings
+from photoindex.doctor.facts import read_machine
+from photoindex.doctor.library import LibraryFacts, read_library
+from photoindex.doctor.library_checks import check_library
+from photoindex.doctor.machine_checks import check_machine
+from photoindex.doctor.measure import Stage, measure
+from photoindex.doctor.model_checks import check_models
+from photoindex.doctor.models import ModelFacts, read_models
+from photoindex.doctor.records import Finding, Level, Machine, worst
+from photoindex.doctor.samples import find_samples, make_samples
+from photoindex.doctor.speed import Bottleneck, check_speed, find_bottleneck, uses_gpu
+from photoindex.models.registry import DEFAULT_PROFILE, Registry
+from photoindex.records import FoundFile
+from photoindex.scan.steps import Steps, resolve_steps
+from photoindex.steps import choose_steps
+from photoindex.store.library import Library
+
+_SAMPLES = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What `examine` found. `stages` is empty, and `samples` too, where nothing was measured."""
+
+    version: str
+    profile: str
+    machine: Machine
+    models: tuple[ModelFacts, ...]
+    library: LibraryFacts | None
+    stages: tuple[Stage, ...]
+    samples: str
+    bottleneck: Bottleneck | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def level(self) -> Level:
+        return worst([finding.level for finding in self.findings])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to examine. `photos`: measure with pictures of this folder instead of the set that photoindex makes.
+
+    `seconds`: about how long each stage is timed, None for no measurement. `option`: what a command needs to mean
+    this library; `tell` is given a word for what happens now.
+    """
+
+    profile: str | None = None
+    photos: Path | None = None
+    seconds: float | None = 3.0
+    option: str = ""
+    tell: Callable[[str], None] = lambda _: None
+
+
+def examine(settings: Settings, registry: Registry, plan: Plan) -> Examination:
+    """Look at the machine, the profile's models and the library, and time the stages of a scan.
+
+    Writes to no library; samples and a library of their own go to a temporary folder. Raises UnknownProfile, and
+    UsageError for a folder without pictures; what is wrong with the machine or the library is a finding.
+    """
+    plan.tell("looking at the machine")
+    machine = read_machine(settings)
+    library = read_library(settings.library, plan.option)
+    profile = plan.profile or _profile_of(settings.library, library) or DEFAULT_PROFILE
+    stages, samples = _timed(settings, registry, profile, plan) if plan.seconds else ((), "")
+    models = read_models(registry, profile, settings.models_dir)  # after the timing, which prepares and may measure
+    free = next((disk.free for disk in machine.disks if disk.use == "models"), None)
+    findings = [*check_machine(machine), *check_models(models, profile, free), *check_speed(stages, machine)]
+    findings += check_library(library) if library else []
+    return Examination(
+        photoindex.__version__,
+        profile,
+        machine,
+        tuple(models),
+        library,
+        tuple(stages),
+        samples,
+        find_bottleneck(stages, shared_cores=not uses_gpu(stages)),
+        tuple(findings),
+    )
+
+
+def _profile_of(folder: Path, library: LibraryFacts | None) -> str | None:
+    """The profile that the library was filled with."""
+    if library is None or library.error is not None:
+        return None
+    return Library.open(folder).catalog.settings().get("profile")
+
+
+def _timed(settings: Settings, registry: Registry, profile: str, plan: Plan) -> tuple[Sequence[Stage], str]:
+    assert plan.seconds is not None
+    with tempfile.TemporaryDirectory(prefix="photoindex-doctor-", dir=scratch_home(settings)) as temporary:
+        scratch = Path(temporary)
+        plan.tell("making sample pictures" if plan.photos is None else "choosing pictures")
+        files = find_samples(plan.photos, _SAMPLES) if plan.photos else make_samples(scratch / "photos")
+        return measure(files, steps_of(settings, registry, profile), scratch, plan.seconds, plan.tell), _said(files)
+
+
+def steps_of(settings: Settings, registry: Registry, profile: str) -> Steps:
+    """All steps, with the profile's models as far as they are installed."""
+    return resolve_steps(choose_steps(None), registry, registry.for_profile(profile), settings.models_dir)
+
+
+def scratch_home(settings: Settings) -> Path | None:
+    """A folder of photoindex's own on the disk of the library, so that saving is timed there; None: the system's."""
+    places = [folder for folder in (settings.models_dir, settings.models_dir.parent) if folder.is_dir()]
+    there = next((folder for folder in (settings.library, *settings.library.parents) if folder.exists()), None)
+    for folder in places:
+        if there is not None and folder.stat().st_dev == there.stat().st_dev and os.access(folder, os.W_OK):
+            return folder
+    return None
+
+
+def _said(files: Sequence[FoundFile]) -> str:
+    size = sum(file.size for file in files) / len(files) / 1e6
+    return f"{len(files)} pictures of {size:.1f} MB on average"
