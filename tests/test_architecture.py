@@ -30,7 +30,8 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
     "PIL",
 }
 
-COMMANDS = ("", *"scan search dupes status show failures doctor bench demo".split(), "models pull", "categories add")
+COMMANDS = ["", "scan", "search", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
+COMMANDS += ["models pull", "categories add"]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:
