@@ -115,9 +115,15 @@ class ModelBroken(PhotoindexError):
 
 
 class DownloadFailed(PhotoindexError):
-    """Could not download {}: {}. Nothing was installed; run the same command again when the network is back."""
+    """Could not download {}: {}. Nothing was installed; run the same command to try again."""
 
     exit_code = 20
+
+
+class BundleInvalid(PhotoindexError):
+    """Cannot use {} as a bundle of models: {}."""
+
+    exit_code = 26
 
 
 class RegistryInvalid(PhotoindexError):
@@ -150,6 +156,12 @@ class PhotoNotFound(PhotoindexError):
     exit_code = 24
 
 
+class PictureUnreadable(PhotoindexError):
+    """Cannot search by the picture {}: {}"""
+
+    exit_code = 24
+
+
 class PhotoAmbiguous(PhotoindexError):
     """{!r} could be any of {} photos. Give more characters of the SHA-256, or a path."""
 
@@ -160,3 +172,9 @@ class DependencyBroken(PhotoindexError):
     """{}"""
 
     exit_code = 25
+
+
+class MemoryTooSmall(PhotoindexError):
+    """A scan takes at least {} of memory without any model, and may take {}. Allow more with --max-memory, or close other programs."""
+
+    exit_code = 27

@@ -407,18 +407,49 @@ class LibraryStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a hit is in the result: the list it came from, its rank (from 1) and score there, the words met."""
+class ModelChange:
+    """The embedding model of a library on its way from `before` to `after`.
 
-    source: Literal["text", "vector"]
+    `done` of the `total` present photos that have a vector of `before` have all that `after` can give. `problem`:
+    why nothing happens.
+    """
+
+    before: str
+    after: str
+    done: int
+    total: int
+    problem: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.problem is None and self.done == self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a hit is in the result: the list it came from, its rank (from 1) and score there, the words met.
+
+    `spelled` are the words as the photo has them, where that is not as they were asked for; `line` is the line of
+    text in the picture that holds most of them. `kept` is false where the list cut the photo, and `why` says why it
+    was kept or cut.
+    """
+
+    source: Literal["text", "tags", "vector"]
     rank: int
     score: float
     words: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
+    line: str | None = None
+    kept: bool = True
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
+    """A photo in a result. `match`: how well it answers, 0 to 1, or None where no words were asked; `kept` is false
+    for what is no good match and only shown because everything was asked for."""
+
     rank: int
     score: float
     photo: PhotoRow
@@ -506,26 +537,76 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a duplicate group. `distance`: PDQ bits to the nearest other member (0 for the same bytes).
+    """A file in a group of duplicates.
 
-    The smaller of two distances counts: of the squashed pictures and of the pictures at their own size.
+    `tier`: what it is to the keeper ("keeper" for itself), by the weakest link on the strongest way there;
+    `distance`: the fewest PDQ bits of its links (0 for the same bytes), None without a hash; `differs`: in words how it
+    differs from the keeper; `protected`: below a folder that is never touched; `video`: the moving part of a live or
+    motion photo that lies beside it.
     """
 
     photo: PhotoRow
-    distance: int
+    tier: str
+    distance: int | None = None
     quality: int | None = None
+    sharpness: float | None = None
+    differs: tuple[str, ...] = ()
+    protected: bool = False
+    video: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that hold the same picture: `exact` the same bytes, `near` a PDQ distance within the threshold.
+    """Files that belong together, the one to keep first.
 
-    `links`: pairs of indexes into members with their distance, what connects the group.
+    `tier` is that of the weakest link (see pure/tiers.py); `id` depends on the contents of the members alone;
+    `reason` says in words why the first is kept; `suggestion`: this is a matter of taste (bursts). `links` connect all
+    members; `frees`: bytes that keeping the first, and what is protected, would free.
     """
 
-    kind: Literal["exact", "near"]
+    id: str
+    tier: str
     members: tuple[Member, ...]
-    links: tuple[tuple[int, int, int], ...] = ()
+    links: tuple[Link, ...]
+    reason: str
+    suggestion: bool = False
+    frees: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    """What a model may take in a pass: pictures a run, bytes in all; `runtime`: a leaner one than it would choose."""
+
+    batch: int
+    bytes: int
+    runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPass:
+    """The models that are open at the same time, by step, and what a scan takes then, in bytes."""
+
+    models: Mapping[str, ModelShare]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """How a scan stays within `budget` bytes; `bytes`: the most that it should take.
+
+    `workers` decode, `prefetch` batches of `batch` pictures wait for each, no picture has more than `max_pixels`.
+    The library is worked off once for each of the `passes`; `refused`: steps whose models fit in no way, with the
+    budget in bytes that would do.
+    """
+
+    budget: int
+    bytes: int
+    workers: int
+    prefetch: int
+    batch: int
+    max_pixels: int
+    passes: tuple[MemoryPass, ...] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,7 +614,8 @@ class ScanReport:
     """What one scan did; after a dry run `run_id` is 0 and `due` what it would do.
 
     `seconds` by stage: walk, decode (waiting for the workers), each step of the main process, save (waiting for
-    the writer). `steps`: step name to status to number of photos; `skipped`: why a step did not run.
+    the writer). `steps`: step name to status to number of photos; `skipped`: why a step did not run; `memory`: how it
+    stayed within the memory it may take, where anything was due.
     """
 
     run_id: int
@@ -550,3 +632,4 @@ class ScanReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     skipped: Mapping[str, Problem] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    memory: MemoryPlan | None = None
