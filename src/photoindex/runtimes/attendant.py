@@ -17,10 +17,10 @@ _SLICE_S = 0.5
 
 
 class Hung(Exception):
-    """It did not come back within {:.0f} seconds."""
+    """A call did not return within its limit, in seconds."""
 
     def __str__(self) -> str:
-        return (self.__doc__ or "").format(*self.args).rstrip(".").replace("It did", "did")
+        return f"it did not come back within {self.args[0]:g} seconds"
 
 
 class Attendant:

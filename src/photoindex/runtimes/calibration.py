@@ -114,8 +114,8 @@ def calibrate(
 ) -> list[Measurement]:
     """Measure `rungs` in about `budget_s` seconds, the first in order first, and keep the result in `kept_in`.
 
-    What the budget does not reach is not in the result. `measurer`: how one candidate is measured in some seconds;
-    a process of its own unless tests give another.
+    What the budget does not reach is not in the result; one alone is no choice and is not kept.
+    `measurer`: how one candidate is measured in some seconds; a process of its own unless tests give another.
     """
     usable = [rung for rung in rungs if rung.absent is None]
     if measurer is not None:
@@ -129,7 +129,7 @@ def calibrate(
             found = _within(
                 usable, budget_s, lambda rung, seconds: measure_apart(path, rung, arrays, options, purpose, seconds)
             )
-    if kept_in is not None and len(found) == len(usable):
+    if kept_in is not None and len(found) >= min(2, len(usable)):
         _keep(path, kept_in, options, purpose, found)
     return found
 
@@ -186,7 +186,10 @@ def stored(
 ) -> list[Measurement] | None:
     """What was measured for this form, machine, set of packages and number of threads; None where nothing was."""
     entry = _read(calibration_file(path, kept_in)).get(_key(path, options, purpose))
-    return [Measurement.from_json(each) for each in entry["measurements"]] if entry else None
+    try:
+        return [Measurement.from_json(each) for each in entry["measurements"]] if entry else None
+    except (KeyError, TypeError, ValueError, AttributeError):  # a broken file is as good as none
+        return None
 
 
 def calibration_file(path: Path, kept_in: Path) -> Path:
