@@ -10,7 +10,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "photoindex"
 LAYERS = [
-    "errors records",
+    "errors records conditions",
     "config",
     "media models runtimes store pure",
     "steps classifiers",

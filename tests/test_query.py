@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from photoindex.errors import QueryInvalid
 from photoindex.media.formats import RAW_FORMATS
-from photoindex.pure.query import parse, parse_term, split
+from photoindex.pure.query import combine, parse, parse_term, split
 from photoindex.pure.query.fields import FIELDS, GLOB_FIELDS
 from photoindex.pure.query.fields import RAW_FORMATS as RAW_OF_LANGUAGE
 from photoindex.pure.query.tree import And, Dates, Field, Near, Not, Number, Or, Phrase, Sum, Term, Text, Word
 from photoindex.pure.query.values import bounds, interval
+from photoindex.render.text import pointer
 
 TABLE = Path(__file__).parents[1] / "docs" / "query.md"
 
@@ -287,6 +288,31 @@ def test_deep_and_long_queries_are_refused() -> None:
 )
 def test_terms_as_options_give_them(text: str, term: Term) -> None:
     assert parse_term(text) == term
+
+
+def test_options_add_filters_and_terms() -> None:
+    filters = [Field("tag", Text("dog"))]
+    assert str(combine(parse("beach -cat"), filters)) == "beach -cat tag:dog"
+    assert str(combine(parse("red car -cat"), filters, [Term(like="a.jpg")])) == "red car + like:a.jpg -cat tag:dog"
+    assert str(combine(parse("a + b"), (), [parse_term("2:c", minus=True)])) == "a + b - 2*c"
+    assert str(combine(parse("tag:x"), (), [Term(like="a.jpg")])) == "like:a.jpg tag:x"
+
+
+# --- where something is wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "lines"),
+    [
+        ("beach tga:dog x", (6, 13), ["  beach tga:dog x", "        ^^^^^^^"]),
+        ("猫 foo:bar", (2, 9), ["  猫 foo:bar", "     ^^^^^^^"]),
+        ("\x1b[31m foo:bar", (6, 13), ["  \\x1b[31m foo:bar", "           ^^^^^^^"]),
+        ("e\u0301 x", (3, 4), ["  e\u0301 x", "    ^"]),
+        ("a" * 100 + " tga:x", (101, 106), ["  … " + "a" * 59 + " tga:x", " " * 64 + "^^^^^"]),
+    ],
+)
+def test_a_caret_stands_below_what_is_wrong(text: str, at: tuple[int, int], lines: list[str]) -> None:
+    assert pointer(text, at) == lines
 
 
 # --- whatever is typed -----------------------------------------------------------------------------------------------

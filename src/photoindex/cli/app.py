@@ -10,8 +10,8 @@ import typer
 
 import photoindex
 from photoindex.cli import bench, categories, demo, doctor, dupes, library, models, scan, search, tags
-from photoindex.errors import PhotoindexError
-from photoindex.render.text import note
+from photoindex.errors import PhotoindexError, QueryInvalid
+from photoindex.render.text import note, point_out
 
 app = typer.Typer(
     help="Makes a photo library searchable on your own machine.",
@@ -45,6 +45,10 @@ def main() -> None:
     """Run the command line. Exit codes: 0, 1 done with problems, 2 usage or crash, 10 and up errors, 130 Ctrl-C."""
     try:
         app()
+    except QueryInvalid as error:
+        note(str(error))
+        point_out(error.query, error.at)
+        sys.exit(error.exit_code)
     except PhotoindexError as error:
         note(str(error))
         sys.exit(error.exit_code)

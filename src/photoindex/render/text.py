@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WIDE = 4_000
+_AROUND = 60  # characters shown on either side of what `pointer` points at
 
 
 def visible(text: str) -> str:
@@ -52,6 +53,25 @@ def console(error: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
 
 
+def pointer(text: str, at: tuple[int, int]) -> list[str]:
+    """A line of a person's text and one that points at the characters from `at[0]` up to `at[1]`."""
+    first, last = max(0, at[0] - _AROUND), min(len(text), at[1] + _AROUND)
+    before = ("… " if first else "") + visible(text[first : at[0]])
+    marked = visible(text[at[0] : min(at[1], last)])
+    after = visible(text[at[1] : last]) + (" …" if last < len(text) else "")
+    return [f"  {before}{marked}{after}", f"  {' ' * _cells(before)}{'^' * max(1, _cells(marked))}"]
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
 def note(message: str) -> None:
     """One line for a person, on stderr."""
     print(f"photoindex: {visible(message)}", file=sys.stderr, flush=True)
+
+
+def point_out(text: str, at: tuple[int, int]) -> None:
+    """Show on stderr where in a person's text something is wrong."""
+    print(*pointer(text, at), sep="\n", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The query language: `parse` gives the tree of a query, `split` what of it ranks and what of it filters."""
 
 from photoindex.pure.query.parser import parse, parse_term
-from photoindex.pure.query.plan import Plan, split
+from photoindex.pure.query.plan import Plan, combine, split
+from photoindex.pure.query.tree import Node
 
-__all__ = ["Plan", "parse", "parse_term", "split"]
+__all__ = ["Node", "Plan", "combine", "parse", "parse_term", "split"]

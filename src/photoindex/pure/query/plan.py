@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -81,3 +82,14 @@ def _check(node: Node, ways: list[list[str]]) -> None:
     if count > MAX_TEXTS:
         text = str(node)
         raise QueryInvalid(f"These alternatives make more than {MAX_TEXTS} searches.", text, (0, len(text)))
+
+
+def combine(query: Node, filters: Sequence[Node] = (), terms: Sequence[Term] = ()) -> Node:
+    """A query with more filters and terms, as options give them. With terms, what ranked becomes the first term."""
+    parts = query.parts if isinstance(query, And) else (query,)
+    if terms:
+        sums = [part for part in parts if isinstance(part, Sum)]
+        words = tuple(part for part in parts if isinstance(part, Word | Phrase))
+        first = sums[0].terms if sums else (Term(words),) if words else ()
+        parts = (Sum((*first, *terms)), *(part for part in parts if part not in words and part not in sums))
+    return both(*parts, *filters)

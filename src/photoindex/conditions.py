@@ -1,0 +1,71 @@
+"""What the photos of a search must fulfil, as the store understands it: a small tree of frozen records.
+
+A fact that is not known of a photo fulfils no condition, so `No` of it does hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """One of these photos, by id."""
+
+    photo_ids: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The fact has one of these values, as `Finder.values` gives them."""
+
+    fact: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The fact, a number or a moment, lies from `low` to `high`; None is no limit, `open_*` leaves the limit out."""
+
+    fact: str
+    low: float | datetime | None = None
+    high: float | datetime | None = None
+    open_low: bool = False
+    open_high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Taken at most `km` (on a great circle) from this position in degrees north and east."""
+
+    latitude: float
+    longitude: float
+    km: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Something is so of the photo: one of the names of `store.filters.KNOWN`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    part: Condition
+
+
+Condition = Among | OneOf | Between | Within | Known | All | Any | No
+EVERYTHING = All(())
