@@ -89,7 +89,8 @@ class Finder:
             WHERE p.photo_id IN (SELECT photo_id FROM files) AND {where}
             ORDER BY m.taken_at DESC NULLS LAST, p.photo_id"""  # noqa: S608
         try:
-            return [row[0] for row in self._con.execute(sql, question.values).fetchall()]
+            found: list[int] = self._con.execute(sql, question.values).fetchnumpy()["photo_id"].tolist()
+            return found
         finally:
             for name in question.tables:
                 self._con.unregister(name)

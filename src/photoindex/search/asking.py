@@ -1,0 +1,35 @@
+"""What a query asks of this library: what ranks, and which photos pass its filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from photoindex.conditions import EVERYTHING
+from photoindex.pure.query import Node, Plan, parse, split
+from photoindex.search.filtering import Filtering
+from photoindex.store.filters import finding
+from photoindex.store.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query, read: `among` are the photos that pass its filters, newest first; None where it has none and ranks."""
+
+    plan: Plan
+    among: list[int] | None
+
+    @property
+    def ranks(self) -> bool:
+        return bool(self.plan.texts or self.plan.terms)
+
+
+def ask(library: Library, query: str | Node, warn: Callable[[str], None]) -> Question:
+    """Read a query and find what passes its filters. Raises QueryInvalid."""
+    typed = query if isinstance(query, str) else ""
+    plan = split(parse(query) if isinstance(query, str) else query)
+    if plan.where is None and (plan.texts or plan.terms):
+        return Question(plan, None)
+    with finding(library.catalog.file) as finder:
+        condition = Filtering(library, finder, typed, warn).condition(plan.where) if plan.where else EVERYTHING
+        return Question(plan, finder.select(condition))
