@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from photoindex.errors import UsageError
 from photoindex.render.output import Format
 from photoindex.render.text import note
 
+if TYPE_CHECKING:
+    from photoindex.records import Filters, Found
+
 
 class Mode(StrEnum):
     hybrid = "hybrid"
@@ -35,6 +38,12 @@ class Has(StrEnum):
     tags = "tags"
 
 
+class Sort(StrEnum):
+    relevance = "relevance"
+    date = "date"
+    name = "name"
+
+
 def register(app: typer.Typer) -> None:
     app.command("search")(search)
 
@@ -45,7 +54,16 @@ def search(
     ] = None,
     library: LibraryOption = None,
     mode: Annotated[Mode, typer.Option(help="By words, by meaning, or both.")] = Mode.hybrid,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many photos.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is no good match, after what is.")] = False,
+    sort: Annotated[Sort, typer.Option(help="The order of the good matches.")] = Sort.relevance,
+    min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Only photos that match at least so well.")] = 0.0,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST=N,...", envvar="PHOTOINDEX_WEIGHTS", help="What text, tags and vector count in the ranking."
+        ),
+    ] = None,
     after: Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later: 2023, 2023-05-01.")] = None,
     before: Annotated[str | None, typer.Option(metavar="DATE", help="Taken earlier than that.")] = None,
     camera: Annotated[str | None, typer.Option(help="Part of the camera's maker and model.")] = None,
@@ -61,8 +79,7 @@ def search(
     leave_out_pandas()
     from photoindex.records import Filters
     from photoindex.render.results import print_hits
-    from photoindex.search import SearchOptions
-    from photoindex.search import search as find
+    from photoindex.search import SearchOptions, find
 
     filters = Filters(
         after=parse_date(after, "--after"),
@@ -76,12 +93,50 @@ def search(
     if not query.strip() and not filters:
         raise UsageError("Say what to search: some words, or a filter such as --after 2023.")
     opened, settings = open_library(library, models)
-    options = SearchOptions(mode=mode.value, limit=limit, filters=filters, explain=explain, warn=note)
-    hits = find(opened, query, registry_of(settings), settings.models_dir, options)
-    print_hits(hits, output, null, explain)
-    if not hits:
-        needs_weights = filters.tags or filters.categories or {"tags", "faces"} & set(filters.has)
-        note(
-            "Nothing found."
-            + (" `photoindex status` shows whether tags and faces were analysed." if needs_weights else "")
-        )
+    options = SearchOptions(
+        mode=mode.value,
+        limit=limit,
+        filters=filters,
+        explain=explain,
+        everything=everything,
+        sort=sort.value,
+        min_score=min_score,
+        weights=parse_weights(weights),
+        warn=note,
+    )
+    found = find(opened, query, registry_of(settings), settings.models_dir, options)
+    print_hits(found.hits, output, null, explain)
+    for line in _summary(found, query, filters):
+        note(line)
+
+
+def parse_weights(text: str | None) -> dict[str, float]:
+    """text=2,vector=0.5 as {"text": 2.0, "vector": 0.5}."""
+    from photoindex.search import WEIGHTS
+
+    weights = {}
+    for part in text.split(",") if text else ():
+        name, _, value = part.strip().partition("=")
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--weights: {part!r} is no weight. Write text=2,vector=0.5.") from None
+        if name not in WEIGHTS or not 0 <= weights[name] < float("inf"):
+            raise UsageError(f"--weights: {part!r}: there are {', '.join(WEIGHTS)}, each from 0 up.")
+    return weights
+
+
+def _summary(found: Found, query: str, filters: Filters) -> list[str]:
+    """What the list itself does not say: that there is no good match, or more than are shown."""
+    good = sum(hit.kept for hit in found.hits)
+    if found.total > good:
+        total = f"more than {found.total:,}" if found.more else f"{found.total:,}"
+        return [f"{good} of {total} shown; --limit 0 lists all."]
+    if found.total:
+        return []
+    if query.strip() and found.cut:
+        return ["No good match." + ("" if found.hits else " --all shows what is nearest.")]
+    asks_steps = filters.tags or filters.categories or {"tags", "faces"} & set(filters.has)
+    return [
+        "Nothing found." + (" `photoindex status` shows whether tags and faces were analysed." if asks_steps else "")
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from photoindex.errors import RegistryInvalid
 
 CATEGORIES = Path(__file__).with_name("categories.toml")
+VOCABULARY = Path(__file__).with_name("vocabulary.txt")
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 # compound less; a misspelling is a guess.
 JOINED, PREFIX, INSIDE, ONE_EDIT, TWO_EDITS = 0.95, 0.8, 0.7, 0.75, 0.55
 _COMPLETED_FROM, _INSIDE_FROM = 4, 5  # characters: shorter parts are in too many words
-_ONE_EDIT_FROM, _TWO_EDITS_FROM = 4, 8
+_ONE_EDIT_FROM, _TWO_EDITS_FROM, _PLURAL_FROM = 4, 8, 6
 _MOST = 60  # alternatives of one kind for one word, the most frequent first
 _MOST_LOOKED_AT = 20_000
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff]")
@@ -76,7 +76,9 @@ def misspellings(term: str, vocabulary: Terms) -> dict[str, float]:
     found: dict[str, tuple[float, int]] = {}
     for other, count in _alike(term, vocabulary, most):
         if abs(len(other) - len(term)) <= most + 1 and other not in found and not other.isdecimal():
-            distance = min(edits(term, other, most), edits(term, other + "s", most))  # plurals are folded away
+            distance = edits(term, other, most)
+            if len(term) >= _PLURAL_FROM:  # the plural may have been folded away in the library
+                distance = min(distance, edits(term, other + "s", most))
             if 0 < distance <= most:
                 found[other] = (ONE_EDIT if distance == 1 else TWO_EDITS, count)
     return _most_frequent(found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from math import log
 
@@ -16,6 +16,7 @@ FIELDS: Mapping[str, float] = {"ocr": 1.0, "tags": 1.1, "words": 1.1, "place": 1
 FIELD_END = "\ue000"  # a private character, which folding leaves nowhere else
 _IN_ORDER = 0.25  # more for the whole query as it stands in one field
 _MOST_WORDS = 32
+_LONGEST_TAG = 4
 # Words that join others: welcome where they stand, not asked for.
 _JOINING_WORDS = (
     "a an and as at by for from in into is of on or over the to with under"  # English
@@ -53,12 +54,13 @@ class Met:
 @dataclass(frozen=True, slots=True)
 class Match:
     """How a document answers. `coverage`: the share (0 to 1) of the query's weight that it holds; `whole`: every
-    needed word is there in some spelling; `score`: by what matches are ordered."""
+    needed word is there in some spelling; `score`: by what matches are ordered; `where`: all fields that hold some."""
 
     score: float
     coverage: float
     whole: bool
-    met: tuple[Met, ...] = field(default=())
+    met: tuple[Met, ...] = ()
+    where: tuple[str, ...] = ()
 
 
 def wanted_words(query: str, vocabulary: Terms, documents: int, *, guess: bool = False) -> list[Wanted]:
@@ -90,28 +92,66 @@ def _asked(query: str, vocabulary: Terms, guess: bool) -> dict[str, dict[str, fl
     return dict(islice(asked.items(), _MOST_WORDS))
 
 
+def tag_names(query: str, known: Collection[str]) -> dict[str, float]:
+    """Those of the `known` tags (in lower case) that a query names, longest first, with the share of its words that
+    each is; words that only join count nothing."""
+    spans = _spans(query)
+    total = max((end for _, end in spans.values()), default=0)
+    taken: set[int] = set()
+    found: dict[str, float] = {}
+    joining = {place for name, (place, end) in spans.items() if end == place + 1 and name in _JOINING}
+    needed = set(range(total)) - joining or set(range(total))
+    for name, (first, end) in sorted(spans.items(), key=lambda item: item[1][0] - item[1][1]):
+        places = set(range(first, end))
+        if name in known and not places & taken and places & needed:
+            taken |= places
+            found[name] = len(places & needed) / len(needed)
+    return found
+
+
+def possible_tags(query: str) -> Collection[str]:
+    """Every run of up to four words of a query, as it is and with its last word in the singular: what may be a tag."""
+    return _spans(query).keys()
+
+
+def _spans(query: str) -> dict[str, tuple[int, int]]:
+    words = query.casefold().split()[:_MOST_WORDS]
+    spans: dict[str, tuple[int, int]] = {}
+    for first in range(len(words)):
+        for end in range(first + 1, min(first + _LONGEST_TAG, len(words)) + 1):
+            run = words[first:end]
+            for name in (" ".join(run), " ".join([*run[:-1], *tokens(run[-1])])):
+                spans.setdefault(name, (first, end))
+    return spans
+
+
 def match(document: str, wanted: Sequence[Wanted]) -> Match:
     """How a document (fields parted by FIELD_END, in the order of FIELDS) answers the words."""
     fields = [text.split() for text in document.split(FIELD_END)]
-    held = [(name, FIELDS[name], set(words)) for name, words in zip(FIELDS, fields, strict=False)]
-    best = [_best(word, held) for word in wanted]
+    held = [(name, set(words)) for name, words in zip(FIELDS, fields, strict=False)]
+    found = [_found(word, held) for word in wanted]
+    best = [
+        max(all_met, key=lambda met: (met.quality * FIELDS[met.field], met.spelling), default=None) for all_met in found
+    ]
     total = sum(word.weight for word in wanted) or 1.0
     pairs = [(word, met) for word, met in zip(wanted, best, strict=True) if met]
     coverage = sum(word.weight * met.quality for word, met in pairs) / total
     score = sum(word.weight * met.quality * FIELDS[met.field] for word, met in pairs) / total
     if len(wanted) > 1 and len(pairs) == len(wanted) and _in_order(document, wanted):
         score *= 1 + _IN_ORDER
-    whole = all(met or not word.needed for word, met in zip(wanted, best, strict=True))
-    return Match(score, coverage, whole and bool(pairs), tuple(met for _, met in pairs))
+    whole = all(met or not word.needed for word, met in zip(wanted, best, strict=True)) and bool(pairs)
+    where = {met.field for all_met in found for met in all_met}
+    return Match(
+        score, coverage, whole, tuple(met for _, met in pairs), tuple(name for name in FIELDS if name in where)
+    )
 
 
-def _best(word: Wanted, held: Sequence[tuple[str, float, set[str]]]) -> Met | None:
-    found = [
-        (word.spellings[spelling] * boost, Met(word.term, spelling, word.spellings[spelling], name))
-        for name, boost, words in held
+def _found(word: Wanted, held: Sequence[tuple[str, set[str]]]) -> list[Met]:
+    return [
+        Met(word.term, spelling, word.spellings[spelling], name)
+        for name, words in held
         for spelling in word.spellings.keys() & words
     ]
-    return max(found, key=lambda item: (item[0], item[1].spelling))[1] if found else None
 
 
 def _in_order(document: str, wanted: Sequence[Wanted]) -> bool:

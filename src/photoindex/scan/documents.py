@@ -7,23 +7,34 @@ documents written, and only then is that forgotten. A scan killed in between fin
 from __future__ import annotations
 
 from photoindex.pure.fold import document
+from photoindex.pure.words import FIELD_END
 from photoindex.records import DocumentParts
 from photoindex.store.library import Library
 
 _AT_ONCE = 5_000
+# Documents of another form are written anew: 2 parts the fields.
+_FORM, _FORM_SETTING = "2", "documents"
+# In the middle of a scan the words are counted again only after so much growth: it takes a while in a large library.
+_GROWN = 1.5
 
 
-def write_due_documents(library: Library) -> int:
-    """Bring the full-text index up to date with the catalog. Returns the number of documents written."""
+def write_due_documents(library: Library, *, more_to_come: bool = False) -> int:
+    """Bring the full-text index and the count of its words up to date. Returns the number of documents written."""
+    if library.catalog.settings().get(_FORM_SETTING) != _FORM:
+        library.catalog.make_documents_due()
+        library.catalog.set_setting(_FORM_SETTING, _FORM)
     due = library.catalog.documents_due()
     for at in range(0, len(due), _AT_ONCE):
         part = due[at : at + _AT_ONCE]
         texts = library.queries.document_parts(part)
         library.vectors.put_documents({photo_id: document_text(parts) for photo_id, parts in texts.items()})
         library.catalog.documents_done(part)
+    if due or not library.vectors.terms().documents:
+        library.vectors.refresh_terms(FIELD_END, _GROWN if more_to_come else 0.0)
     return len(due)
 
 
 def document_text(parts: DocumentParts) -> str:
-    """The searchable text of a photo, as the index splits it."""
-    return document("\n".join((*parts.ocr, *parts.tags, *parts.words, *parts.place, *parts.names)))
+    """The searchable text of a photo as the index splits it, its fields in the order of `pure.words.FIELDS`."""
+    fields = (parts.ocr, parts.tags, parts.words, parts.place, parts.names)
+    return f" {FIELD_END} ".join(document("\n".join(texts)) for texts in fields)

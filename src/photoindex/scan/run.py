@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 import photoindex
+from photoindex.errors import PhotoindexError
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.words import read_categories
 from photoindex.records import Analysed, FoundFile, Picture, Problem, ScanReport
 from photoindex.runtimes.selection import check_runtime
 from photoindex.scan.analyse import Analyser
+from photoindex.scan.calibrate import calibrate
 from photoindex.scan.documents import write_due_documents
 from photoindex.scan.options import DEFAULT_BATCH, ScanOptions, ScanProgress, default_workers
 from photoindex.scan.plan import Plan, make_plan
@@ -90,6 +92,8 @@ def scan(
     finally:
         steps.close()
     _settle(library, steps, tally.analysed, options)
+    if not options.stop():
+        steps.notes += _calibrate(library, registry, models_dir, options)
     report = _report(run_id, compared, tally, steps, started, options)
     outcome = "interrupted" if report.interrupted else "finished"
     library.catalog.end_run(run_id, outcome, report.found, report.analysed, report.failed)
@@ -226,6 +230,17 @@ def _settle(library: Library, steps: Steps, analysed: int, options: ScanOptions)
         library.catalog.set_setting(EMBEDDING, model)
     if analysed and not options.stop() and library.vectors.has(DOCUMENTS):
         library.vectors.compact()
+
+
+def _calibrate(library: Library, registry: Registry, models_dir: Path, options: ScanOptions) -> list[str]:
+    """Measure what everyday words reach, for the vectors that are searched. Returns what there is to say."""
+    model = library.catalog.settings().get(EMBEDDING)
+    try:
+        if model is not None:
+            calibrate(library, registry, models_dir, model, options.stop)
+    except PhotoindexError as error:
+        return [f"Searches by meaning show every photo, good match or not: {error}"]
+    return []
 
 
 def _may_replace(library: Library, steps: Steps, before: str | None) -> bool:

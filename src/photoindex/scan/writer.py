@@ -85,5 +85,5 @@ class Writer:
         self._since_documents += len(batch)
         if self._since_documents >= _PHOTOS_PER_DOCUMENT_COMMIT:
             self._since_documents = 0
-            write_due_documents(self._library)
+            write_due_documents(self._library, more_to_come=True)
             self._library.vectors.compact()

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from photoindex.errors import NoVectors, PhotoindexError
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
-from photoindex.pure.fold import tokens
+from photoindex.models.spec import InstalledModel
+from photoindex.pure.query.tree import Term
 from photoindex.records import FloatArray
+from photoindex.search.meaning import sum_of
+from photoindex.search.nearest import background, by_vector
 from photoindex.search.options import SearchOptions
+from photoindex.search.words import Answers, by_tags, by_text, merged
 from photoindex.store.library import Library, vectors_version
-from photoindex.store.vectors import Scored, image_table
+from photoindex.store.vectors import image_table
 
 # How deep each list is taken into the fusion: a photo low in one may be first in the other.
 DEPTH_FACTOR, MIN_DEPTH = 5, 200
+# So many good matches are counted; with --limit 0 every photo is listed.
+COUNTED, DEEPEST = 10_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +33,23 @@ class Asked:
     """What the ranked lists are made for.
 
     `texts`: the words to rank by; of several, each photo counts by the one it fits best. `among`: the photos that
-    pass the filters, newest first; None where there is no filter.
+    pass the filters, newest first; None where there is no filter. `terms`: instead of texts, a sum of meanings.
     """
 
     texts: tuple[str, ...]
     among: Collection[int] | None = None
+    terms: tuple[Term, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RankedList:
-    """One list, best first: photo ids with the list's own score (BM25, or cosine similarity).
+    """One list, best first.
 
     Of the list of vectors, `model` is the embedding model and `vectors` (n, width) are what the photos were
     compared with, L2-normalised.
     """
 
-    scored: Scored
+    answers: Answers
     model: str | None = None
     vectors: FloatArray | None = None
 
@@ -60,34 +68,63 @@ class Models:
             raise NoVectors(_how_to_get_vectors(self._registry, settings.get("profile", DEFAULT_PROFILE)))
         return model
 
-    def encode_texts(self, model: str, texts: tuple[str, ...]) -> FloatArray:
+    def vectors(self, model: str, asked: Asked) -> FloatArray:
+        """What to compare photos with: float32 (n, width), L2-normalised, one row a text, or one for a sum.
+
+        Raises NoVectors with the reason, and for pictures that cannot be had what `sum_of` raises.
+        """
+        if not asked.terms:
+            return self.encode_texts(model, asked.texts)
+        encoders = partial(self.encode_texts, model), partial(self.encode_pictures, model)
+        return sum_of(self._library, model, asked.terms, *encoders)
+
+    def encode_texts(self, model: str, texts: Sequence[str]) -> FloatArray:
         """float32 (n, width), L2-normalised. Raises NoVectors with the reason."""
         from photoindex.steps.text_encoder import TextEncoder
 
+        installed = self._installed(model)
+        try:
+            return TextEncoder(installed).encode([text.encode(errors="ignore").decode() for text in texts])
+        except PhotoindexError as error:
+            raise NoVectors(f"the text model of {model} cannot be used. {error}") from error
+
+    def encode_pictures(self, model: str, paths: Sequence[str]) -> FloatArray:
+        """float32 (n, width), L2-normalised. Raises NoVectors with the reason, PictureUnreadable."""
+        from photoindex.steps.picture_encoder import PictureEncoder
+
+        installed = self._installed(model)
+        try:
+            encoder = PictureEncoder(installed)
+        except PhotoindexError as error:
+            raise NoVectors(f"the image model of {model} cannot be used. {error}") from error
+        return encoder.encode(paths)
+
+    def _installed(self, model: str) -> InstalledModel:
         version = self._library.catalog.settings().get(vectors_version(image_table(model)))
         try:
             installed = locate(self._registry, self._registry.model(model), self._models_dir)
             if version is None or version == fingerprint(installed):
-                return TextEncoder(installed).encode(texts)
+                return installed
         except PhotoindexError as error:
             raise NoVectors(f"the text model of {model} cannot be used. {error}") from error
         raise NoVectors(f"those it has were made by another version of {model}. Scan again to make new ones.")
 
 
 def ranked_lists(library: Library, asked: Asked, models: Models, options: SearchOptions) -> dict[str, RankedList]:
-    """The lists `vector` and `text`, as far as the mode asks for them.
+    """The lists `text`, `tags` and `vector`, as far as the mode asks for them.
 
-    In mode hybrid a library without vectors gives `text` alone, and `options.warn` is told so; in mode semantic
+    In mode hybrid a library without vectors gives the first two, and `options.warn` is told so; in mode semantic
     that raises NoVectors.
     """
-    depth = max(MIN_DEPTH, DEPTH_FACTOR * options.limit)
+    depth = max(MIN_DEPTH, DEPTH_FACTOR * options.limit) if options.limit else DEEPEST
     lists = {}
     with ThreadPoolExecutor(2) as pool:
         jobs = {}
+        if options.mode != "semantic":
+            jobs["text"] = pool.submit(by_words, library, asked, options)
+            jobs["tags"] = pool.submit(by_tag, library, asked, options)
         if options.mode != "keyword":
             jobs["vector"] = pool.submit(by_meaning, library, asked, models, depth)
-        if options.mode != "semantic":
-            jobs["text"] = pool.submit(by_words, library, asked, depth)
         for name, job in jobs.items():
             try:
                 lists[name] = job.result()
@@ -98,44 +135,25 @@ def ranked_lists(library: Library, asked: Asked, models: Models, options: Search
     return lists
 
 
-def by_words(library: Library, asked: Asked, depth: int) -> RankedList:
+def by_words(library: Library, asked: Asked, options: SearchOptions) -> RankedList:
     """Photos whose text holds the words: those with all of a text's first, then those with some."""
-    return RankedList(_best([_words_met(library, text, depth, asked.among) for text in asked.texts], depth))
+    depth = COUNTED if options.limit else DEEPEST
+    return RankedList(merged([by_text(library, text, depth, asked.among) for text in asked.texts]))
+
+
+def by_tag(library: Library, asked: Asked, options: SearchOptions) -> RankedList:
+    """Photos with the tags that the words name."""
+    depth = COUNTED if options.limit else DEEPEST
+    return RankedList(merged([by_tags(library, text, depth, asked.among) for text in asked.texts]))
 
 
 def by_meaning(library: Library, asked: Asked, models: Models, depth: int) -> RankedList:
     """Photos whose image vector is nearest to a text's. Raises NoVectors with the reason."""
     model = models.embedding()
-    vectors = models.encode_texts(model, asked.texts)
-    found = [library.vectors.nearest(image_table(model), vector, depth, asked.among) for vector in vectors]
-    merged = sorted(_best_scores(found).items(), key=lambda scored: -scored[1])[:depth]
-    return RankedList(merged, model, vectors)
-
-
-def _words_met(library: Library, text: str, depth: int, among: Collection[int] | None) -> list[Scored]:
-    words = " ".join(tokens(text))
-    complete = library.vectors.matching(words, depth, every=True, among=among)
-    if len(complete) >= depth or " " not in words:
-        return [complete]
-    return [complete, library.vectors.matching(words, depth, every=False, among=among)]
-
-
-def _best(found: list[list[Scored]], depth: int) -> Scored:
-    """All that hold every word of one of the texts, best first, then all that hold some."""
-    ranked: dict[int, float] = {}
-    for tier in range(2):
-        scores = _best_scores([lists[tier] for lists in found if len(lists) > tier])
-        for photo_id, score in sorted(scores.items(), key=lambda scored: -scored[1]):
-            ranked.setdefault(photo_id, score)
-    return list(ranked.items())[:depth]
-
-
-def _best_scores(lists: list[Scored]) -> dict[int, float]:
-    best: dict[int, float] = {}
-    for scored in lists:
-        for photo_id, score in scored:
-            best[photo_id] = max(score, best.get(photo_id, score))
-    return best
+    vectors = models.vectors(model, asked)
+    known = None if asked.terms else background(library, model)
+    found = [by_vector(library, model, vector, depth, asked.among, known) for vector in vectors]
+    return RankedList(merged(found), model, vectors)
 
 
 def _how_to_get_vectors(registry: Registry, profile: str) -> str:

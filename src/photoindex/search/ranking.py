@@ -1,63 +1,86 @@
-"""One ranking out of the lists, and why each photo is where it is."""
+"""One ranking out of the lists: what they keep is fused, what they cut comes after it or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import PurePath
 
-from photoindex.pure.fold import matched_words
 from photoindex.pure.fusion import reciprocal_rank_fusion
-from photoindex.records import DocumentParts, Hit, Reason
-from photoindex.search.lists import MIN_DEPTH, Asked, RankedList
-from photoindex.search.options import SearchOptions
+from photoindex.records import Found, Hit, PhotoRow
+from photoindex.search.explain import reasons
+from photoindex.search.lists import Asked, RankedList
+from photoindex.search.options import WEIGHTS, SearchOptions
+from photoindex.search.words import Answer
 from photoindex.store.library import Library
 from photoindex.store.vectors import Scored
 
 RRF_K = 60
+_LEAST_TRUST = 0.1  # of a list whose best photo does not answer: its order still counts among what was cut
+_SPARE = 50  # rows asked for beyond the limit: the catalog may not know the photos that a scan is writing just now
 
 
-def rank(library: Library, asked: Asked, lists: Mapping[str, RankedList], options: SearchOptions) -> list[Hit]:
+def rank(library: Library, asked: Asked, lists: Mapping[str, RankedList], options: SearchOptions) -> Found:
     """The hits of a search, best first, out of its ranked lists."""
-    fused = reciprocal_rank_fusion({name: [i for i, _ in ranked.scored] for name, ranked in lists.items()}, RRF_K)
-    reasons = _reasons(library, asked, lists, fused[: options.limit]) if options.explain else {}
-    return hits(library, fused, options.limit, reasons)
-
-
-def hits(
-    library: Library, ranked: Scored, limit: int, reasons: Mapping[int, tuple[Reason, ...]] | None = None
-) -> list[Hit]:
-    """Rows for the best; ids that the catalog does not know (a scan is writing them) are dropped."""
-    rows = library.queries.rows([photo_id for photo_id, _ in ranked[: max(limit * 2, MIN_DEPTH)]])
-    known = [(i, score) for i, score in ranked if i in rows][:limit]
-    return [Hit(place, score, rows[i], (reasons or {}).get(i, ())) for place, (i, score) in enumerate(known, 1)]
-
-
-def _reasons(
-    library: Library, asked: Asked, lists: Mapping[str, RankedList], fused: Sequence[tuple[int, float]]
-) -> dict[int, tuple[Reason, ...]]:
-    wanted = [photo_id for photo_id, _ in fused]
-    ranks = {
-        name: {i: (place, score) for place, (i, score) in enumerate(ranked.scored, 1)} for name, ranked in lists.items()
-    }
-    texts = library.queries.document_parts(wanted) if "text" in lists else {}
-    words = " ".join(asked.texts)
-    return {
-        photo_id: tuple(
-            _reason(name, *found[photo_id], words, texts.get(photo_id))
-            for name, found in ranks.items()
-            if photo_id in found
-        )
-        for photo_id in wanted
-    }
-
-
-def _reason(name: str, place: int, score: float, query: str, parts: DocumentParts | None) -> Reason:
-    if name == "vector":
-        return Reason("vector", place, score)
-    fields = (
-        {"ocr": parts.ocr, "tags": parts.tags, "words": parts.words, "place": parts.place, "name": parts.names}
-        if parts
-        else {}
+    matches = _matches(lists)
+    kept = {i for i, match in matches.items() if match >= options.min_score} & _kept(lists)
+    ranked = _fused(lists, options, lambda answer: answer.kept and answer.photo_id in kept)
+    total = len(ranked)
+    if options.everything:
+        ranked += _fused(lists, options, lambda answer: answer.photo_id not in kept)
+    shown = _shown(library, ranked, options)
+    why = reasons(library, asked, lists, [row.photo_id for _, row in shown]) if options.explain else {}
+    hits = tuple(
+        Hit(place, score, row, why.get(row.photo_id, ()), matches[row.photo_id], row.photo_id in kept)
+        for place, (score, row) in enumerate(shown, 1)
     )
-    met = {field: matched_words(query, " ".join(texts)) for field, texts in fields.items()}
-    words = tuple(dict.fromkeys(word for found in met.values() for word in found))
-    return Reason("text", place, score, words, tuple(field for field, found in met.items() if found))
+    more = any(ranked_list.answers.more for ranked_list in lists.values())
+    return Found(hits, total, more, len(matches) - total)
+
+
+def listed(library: Library, photo_ids: Sequence[int], options: SearchOptions) -> Found:
+    """Photos that only pass filters, in the order they come in."""
+    shown = _shown(library, [(photo_id, 0.0) for photo_id in photo_ids], options)
+    return Found(tuple(Hit(place, 0.0, row) for place, (_, row) in enumerate(shown, 1)), len(photo_ids))
+
+
+def _fused(
+    lists: Mapping[str, RankedList], options: SearchOptions, wanted: Callable[[Answer], bool]
+) -> list[tuple[int, float]]:
+    """A list counts by its weight and by how well its best photo answers: a guess does not outdo what is sure."""
+    chosen = {name: [answer for answer in ranked.answers.answers if wanted(answer)] for name, ranked in lists.items()}
+    weights = {
+        name: options.weights.get(name, WEIGHTS[name]) * max(_LEAST_TRUST, *(answer.match for answer in answers))
+        for name, answers in chosen.items()
+        if answers
+    }
+    ids = {name: [answer.photo_id for answer in chosen[name]] for name in weights}
+    return reciprocal_rank_fusion(ids, RRF_K, weights)
+
+
+def _matches(lists: Mapping[str, RankedList]) -> dict[int, float]:
+    """How well each photo answers, by the list that it answers best."""
+    best: dict[int, float] = {}
+    for answer in _answers(lists):
+        best[answer.photo_id] = max(answer.match, best.get(answer.photo_id, 0.0))
+    return best
+
+
+def _kept(lists: Mapping[str, RankedList]) -> set[int]:
+    return {answer.photo_id for answer in _answers(lists) if answer.kept}
+
+
+def _answers(lists: Mapping[str, RankedList]) -> Iterable[Answer]:
+    return (answer for ranked in lists.values() for answer in ranked.answers.answers)
+
+
+def _shown(library: Library, ranked: Scored, options: SearchOptions) -> list[tuple[float, PhotoRow]]:
+    """Scores and rows of the hits in the order asked for; ids that the catalog does not know are dropped."""
+    read = ranked[: options.limit + _SPARE] if options.limit and options.sort == "relevance" else ranked
+    rows = library.queries.rows([photo_id for photo_id, _ in read])
+    known = [(score, rows[photo_id]) for photo_id, score in read if photo_id in rows]
+    if options.sort == "date":
+        known.sort(key=lambda hit: hit[1].taken_at or datetime.min, reverse=True)
+    elif options.sort == "name":
+        known.sort(key=lambda hit: (PurePath(hit[1].path).name.casefold(), hit[1].path))
+    return known[: options.limit or None]

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from photoindex.errors import UsageError
 from photoindex.models.registry import Registry
-from photoindex.records import Hit
+from photoindex.pure.query import Node, combine, parse
+from photoindex.pure.query.tree import Term
+from photoindex.records import Found, Hit
+from photoindex.search.asking import ask
 from photoindex.search.lists import Asked, Models, ranked_lists
-from photoindex.search.options import SearchOptions
-from photoindex.search.ranking import hits, rank
+from photoindex.search.meaning import known_photo
+from photoindex.search.options import Mode, SearchOptions
+from photoindex.search.ranking import listed, rank
 from photoindex.store.library import Library
 
 
-def search(library: Library, query: str, registry: Registry, models_dir: Path, options: SearchOptions) -> list[Hit]:
-    """The photos that fit `query` best, best first.
+def search(
+    library: Library, query: str | Node, registry: Registry, models_dir: Path, options: SearchOptions
+) -> list[Hit]:
+    """The photos that fit `query` best, best first: the hits of `find`."""
+    return list(find(library, query, registry, models_dir, options).hits)
 
-    An empty query lists what passes the filters, newest first. In mode hybrid, a library without vectors is
-    searched by text alone, and `options.warn` told so; in mode semantic that raises NoVectors.
+
+def find(library: Library, query: str | Node, registry: Registry, models_dir: Path, options: SearchOptions) -> Found:
+    """The photos that fit `query` best, best first, with how many good matches there are in all.
+
+    `query` is in the query language of docs/query.md, or its tree. One without words and pictures lists what passes
+    its filters, newest first. In mode hybrid, a library without vectors is searched by text alone, and `options.warn`
+    told so; in mode semantic, and for sums of meanings, that raises NoVectors. Raises QueryInvalid.
     """
-    among = library.queries.filtered(options.filters) if options.filters or not query.strip() else None
-    if not query.strip():
-        assert among is not None
-        return hits(library, [(photo_id, 0.0) for photo_id in among], options.limit)
-    asked = Asked((query,), among)
+    question = ask(library, query, options.warn)
+    if not question.ranks:
+        return listed(library, question.among or [], options)
+    if question.plan.terms:
+        options = replace(options, mode=_mode_of_sums(options))
+    asked = Asked(question.plan.texts, question.among, question.plan.terms)
     lists = ranked_lists(library, asked, Models(library, registry, models_dir), options)
     return rank(library, asked, lists, options)
+
+
+def similar(
+    library: Library, photo: str, query: str | Node, registry: Registry, models_dir: Path, options: SearchOptions
+) -> Found:
+    """The photos most like one: a photo of the library (a path, or the beginning of its SHA-256) or any picture file.
+
+    The photo itself is left out. `query` may filter, and its words and pictures are added. Raises PhotoNotFound.
+    """
+    tree = combine(parse(query) if isinstance(query, str) else query, (), [Term(like=photo)])
+    itself = known_photo(library, photo)
+    one_more = replace(options, limit=options.limit + 1 if options.limit else 0)
+    found = find(library, tree, registry, models_dir, one_more)
+    hits = [hit for hit in found.hits if hit.photo.photo_id != itself][: options.limit or None]
+    total = found.total - any(hit.photo.photo_id == itself for hit in found.hits)
+    return replace(found, hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)), total=total)
+
+
+def _mode_of_sums(options: SearchOptions) -> Mode:
+    if options.mode == "keyword":
+        raise UsageError("Pictures and sums are compared by meaning; leave out --mode keyword.")
+    return "semantic"

@@ -249,6 +249,13 @@ class Catalog:
         with self.file.read() as con:
             return [row[0] for row in con.execute("SELECT DISTINCT photo_id FROM documents_due").fetchall()]
 
+    def make_documents_due(self) -> None:
+        """All of them, as when what is written into them has changed."""
+        with self.file.write() as con:
+            con.execute(
+                "INSERT INTO documents_due SELECT photo_id FROM photos ANTI JOIN documents_due USING (photo_id)"
+            )
+
     def documents_done(self, photo_ids: Collection[int]) -> None:
         with self.file.write() as con:
             delete_matching(con, "documents_due", ["photo_id"], [(i,) for i in photo_ids])

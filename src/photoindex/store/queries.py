@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import PurePath
@@ -131,6 +131,24 @@ class Queries:
             for row in rows
         }
 
+    def tags_named(self, names: Collection[str]) -> set[str]:
+        """Those of `names` (in lower case) that are tags of some photo."""
+        with self._file.read() as con:
+            con.register("asked", to_arrow(["name"], [(name,) for name in names]))
+            rows = con.execute("SELECT name FROM asked SEMI JOIN tags ON lower(tag) = name").fetchall()
+        return {row[0] for row in rows}
+
+    def tagged(
+        self, shares: Mapping[str, float], limit: int, among: Collection[int] | None = None
+    ) -> list[tuple[int, float, float, list[str]]]:
+        """Photos with some of the tags: id, the sum of their `shares`, the best score, the tags; best first."""
+        with self._file.read() as con:
+            con.register("asked", to_arrow(["name", "share"], list(shares.items())))
+            con.register("among", to_arrow(["photo_id"], [(i,) for i in among or ()]))
+            narrowed = "" if among is None else "WHERE photo_id IN (SELECT photo_id FROM among)"
+            rows = con.execute(_TAGGED.format(narrowed), [limit]).fetchall()
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
+
     def failures(self) -> list[Failure]:
         """What could not be read or analysed: folders, files, then steps."""
         with self._file.read() as con:
@@ -205,6 +223,10 @@ LEFT JOIN (SELECT photo_id, list(tag ORDER BY score DESC) AS tags FROM tags SEMI
            GROUP BY 1) t USING (photo_id)
 LEFT JOIN metadata m USING (photo_id)
 LEFT JOIN places c USING (photo_id)
+"""
+_TAGGED = """
+SELECT photo_id, sum(share) AS held, max(score) AS best, list(tag ORDER BY tag)
+FROM tags JOIN asked ON lower(tag) = name {} GROUP BY photo_id ORDER BY held DESC, best DESC, photo_id LIMIT ?
 """
 _FAILURES = """
 SELECT path, 'walk', code, message, NULL FROM walk_problems

@@ -22,8 +22,10 @@ import numpy.typing as npt
 
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
+from photoindex.store.terms import TermsFile, read_terms, write_terms
 
 DOCUMENTS = "documents"
+TERMS = "terms.txt"
 # Compacting rewrites data, so it waits until queries would feel the difference: rows outside the index are
 # scanned at about 2.5 microseconds each, and every commit leaves a fragment behind.
 _MAX_UNINDEXED = 4_000
@@ -87,6 +89,35 @@ class Vectors:
         found = scanner.to_table()
         return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
 
+    def holding(
+        self,
+        groups: Sequence[Collection[str]],
+        limit: int,
+        *,
+        every: bool,
+        among: Collection[int] | None = None,
+        texts: bool = True,
+    ) -> list[tuple[int, float, str]]:
+        """Documents that hold a word of each group (of any group unless `every`), best first by BM25.
+
+        Words are as `pure.fold.tokens` gives them; nothing in them is syntax. A row is id, score and the document's
+        text, or an empty one without `texts`.
+        """
+        query = _words_query(groups, every)
+        if query is None or not self.has(DOCUMENTS) or (among is not None and not among):
+            return []
+        columns = ["id", "_score", "text"][: 3 if texts else 2]
+        scanner = self._dataset(DOCUMENTS).scanner(
+            columns=columns, full_text_query=query, limit=limit, **_filter(among)
+        )
+        found = scanner.to_table()
+        text = found["text"].to_pylist() if texts else [""] * found.num_rows
+        return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), text, strict=True))
+
+    def terms(self) -> TermsFile:
+        """The words of the documents, as the last `refresh_terms` counted them."""
+        return read_terms(self.folder / TERMS)
+
     def vectors_of(self, table: str, photo_ids: Collection[int]) -> dict[int, npt.NDArray[np.float16]]:
         if not photo_ids or not self.has(table):
             return {}
@@ -94,6 +125,12 @@ class Vectors:
         width = found.schema.field("vector").type.list_size
         rows = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, width)
         return dict(zip(found["id"].to_pylist(), rows, strict=True))
+
+    def batches(self, table: str) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
+        """Every row of a table: ids (n,) and vectors (n, width), some thousands at a time."""
+        for batch in self._dataset(table).to_batches(columns=["id", "vector"], batch_size=8_192):
+            width = batch.schema.field("vector").type.list_size
+            yield batch["id"].to_numpy(), batch["vector"].flatten().to_numpy().reshape(-1, width)
 
     # -- writing
 
@@ -138,8 +175,27 @@ class Vectors:
             self._write(table, lambda tb: tb.delete(_among(orphans.tolist())))
         return len(orphans)
 
+    def drop(self, table: str) -> int:
+        """Delete a table. Returns the bytes on disk that it took. Killed in between, it is gone all the same."""
+        path, aside = self.folder / f"{table}.lance", self.folder / "dropped"
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        with self._explained():
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        return size
+
     def tables(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.lance"))
+
+    def refresh_terms(self, field_end: str, grown: float = 0.0) -> None:
+        """Count the words of the documents anew, if there are `grown` times as many as at the last count."""
+        if not self.has(DOCUMENTS) or self.count(DOCUMENTS) < grown * self.terms().documents:
+            return
+        batches = self._dataset(DOCUMENTS).to_batches(columns=["text"], batch_size=10_000)
+        with self._explained():
+            texts = (text for batch in batches for text in batch["text"].to_pylist())
+            write_terms(self.folder / TERMS, texts, frozenset({field_end}))
 
     def compact(self) -> None:
         """Bring new rows into the indexes and merge small fragments, where it pays."""
@@ -218,6 +274,16 @@ class Vectors:
         import lancedb
 
         return lancedb.connect(self.folder)
+
+
+def _words_query(groups: Sequence[Collection[str]], every: bool) -> Any:
+    from lance.query import BooleanQuery, MatchQuery, Occur
+
+    groups = [group for group in groups if group]
+    if every and len(groups) > 1:
+        return BooleanQuery([(Occur.MUST, MatchQuery(" ".join(group), "text")) for group in groups])
+    words = dict.fromkeys(word for group in groups for word in group)
+    return MatchQuery(" ".join(words), "text") if words else None
 
 
 def _without_source(text: str) -> str:

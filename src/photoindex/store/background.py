@@ -1,0 +1,62 @@
+"""What everyday words reach in a library, for each table of image vectors: a file beside the table, derived from it.
+
+It is made again from the vectors and the model at any time; a scan keeps it up to date with the photos it adds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """`words` (n, width): everyday texts that the model understands, `crowd` (m, width): those it does not;
+    `reached` (n,): the cosine of the nearest photo to each word; `mean` (width,): of the photos' vectors;
+    `photos`: the ids that are counted in, in order; `source` says which texts and model they were."""
+
+    words: FloatArray
+    crowd: FloatArray
+    reached: FloatArray
+    mean: FloatArray
+    photos: npt.NDArray[np.int64]
+    source: str
+
+
+class BackgroundFile:
+    """The file for one table of vectors."""
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self.path = folder / f"{table}.background.npz"
+
+    def read(self) -> Background | None:
+        """None where there is none, or it is of another form and has to be made again."""
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(self.path) as saved:
+            words, crowd, reached, mean = (
+                saved[name].astype(np.float32) for name in ("words", "crowd", "reached", "mean")
+            )
+            return Background(words, crowd, reached, mean, saved["photos"], str(saved["source"]))
+        return None
+
+    def write(self, background: Background) -> None:
+        part = self.path.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.savez(
+                stream,
+                words=background.words.astype(np.float16),
+                crowd=background.crowd.astype(np.float16),
+                reached=background.reached,
+                mean=background.mean,
+                photos=background.photos,
+                source=np.array(background.source),
+            )
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(self.path)
