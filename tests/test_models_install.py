@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import sys
 import threading
 import time
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -46,15 +48,27 @@ def fetch(registry: Registry, folder: Path) -> InstalledModel:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves WEIGHTS at any path; remembers what was asked; can cut, lie and publish checksums like the hub."""
+    """Serves WEIGHTS at any path; remembers what was asked; can cut, lie, hang and publish checksums like the hub.
+
+    `cut_after`: the bytes that the next answer stops after, `cuts`: every answer. `hang_after`: the bytes after which
+    an answer waits for `go_on`; -1 before its headers. `sized`: whether it says how much it sends.
+    """
 
     asked: list[tuple[str, str, str | None]]
     content = WEIGHTS
     published: dict[str, str] = {}
     cut_after: int | None = None
+    cuts: int | None = None
+    hang_after: int | None = None
+    sized = True
+    lies_about_range = False
     ranges = True
     status = 200
     moved: dict[str, str] = {}
+
+    def __init__(self, *args: Any) -> None:
+        self.go_on = threading.Event()
+        super().__init__(*args)
 
     def handle_error(self, *args: object) -> None:
         """A client that hangs up early is what some tests are about."""
@@ -78,16 +92,26 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if self.server.hang_after == -1:
+            self.server.go_on.wait(60)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.ranges else 0
-        content = self.server.content[start:]
+        content = self.server.content[0 if self.server.lies_about_range else start :]
+        if start >= len(self.server.content):
+            self.send_error(416)
+            return
         self.send_response(206 if start else self.server.status)
-        self.send_header("Content-Length", str(len(content)))
+        if self.server.sized:
+            self.send_header("Content-Length", str(len(content)))
         for name, value in self.server.published.items():
             self.send_header(name, value)
         self.end_headers()
         if body:
-            cut, self.server.cut_after = self.server.cut_after, None
-            self.wfile.write(content[:cut])
+            cut, self.server.cut_after = self.server.cut_after, self.server.cuts
+            hang = self.server.hang_after
+            self.wfile.write(content[: cut if hang is None else hang])
+            if hang is not None:
+                self.wfile.flush()
+                self.server.go_on.wait(60)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -101,6 +125,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         yield server
+        server.go_on.set()
         server.shutdown()
 
 
@@ -242,11 +267,108 @@ def test_a_server_that_cannot_resume_sends_the_whole_again(tmp_path: Path, serve
     assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
 
 
-def test_an_error_of_the_server_is_told_with_its_host(tmp_path: Path, server: Server) -> None:
-    server.status = 404
+@pytest.mark.parametrize("status", [403, 404, 429, 500, 503])
+def test_an_error_of_the_server_is_told_with_its_host(tmp_path: Path, server: Server, status: int) -> None:
+    server.status = status
     registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
-    with pytest.raises(DownloadFailed, match=r"from 127\.0\.0\.1:\d+: the server answered 404"):
+    with pytest.raises(DownloadFailed, match=rf"from 127\.0\.0\.1:\d+: the server answered {status}"):
         fetch(registry, tmp_path)
+    assert list((tmp_path / "models" / "small").iterdir()) == []  # the page with the error is no weights
+
+
+def test_half_a_download_is_kept_for_the_next_try_and_never_used(tmp_path: Path, server: Server) -> None:
+    server.cuts = server.cut_after = 0  # no byte comes any more
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256, size=len(WEIGHTS))
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    part = tmp_path / "models" / "small" / ".part-weights.bin"
+    part.write_bytes(WEIGHTS[:1_048_576])
+    with pytest.raises(DownloadFailed, match="broke off"):
+        fetch(registry, tmp_path)
+    assert part.read_bytes() == WEIGHTS[:1_048_576]
+    for _ in range(2):
+        with pytest.raises(ModelMissing):
+            locate(registry, registry.model("small"), tmp_path / "models")
+    server.cuts = server.cut_after = None
+    server.asked.clear()
+    assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
+    assert server.asked == [("GET", "/w", "bytes=1048576-")]
+    assert not part.exists()
+
+
+def test_a_part_that_is_already_whole_is_verified_and_used(tmp_path: Path, server: Server) -> None:
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    (tmp_path / "models" / "small" / ".part-weights.bin").write_bytes(WEIGHTS)
+    assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
+
+
+def test_a_server_that_answers_a_range_with_the_whole_file_is_found_out(tmp_path: Path, server: Server) -> None:
+    server.lies_about_range = True
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
+    (tmp_path / "models" / "small").mkdir(parents=True)
+    (tmp_path / "models" / "small" / ".part-weights.bin").write_bytes(WEIGHTS[:1000])
+    assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
+    assert [asked for _, _, asked in server.asked] == ["bytes=1000-", None]
+
+
+@pytest.mark.parametrize("after", [-1, 0, 600_000], ids=["before its answer", "before the bytes", "in the middle"])
+def test_a_server_that_hangs_is_given_up_and_what_came_is_kept(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setattr("photoindex.models.download.READ_S", 0.2)
+    server.hang_after = after
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
+    with pytest.raises(DownloadFailed, match="no data for"):
+        fetch(registry, tmp_path)
+    with pytest.raises(ModelMissing):
+        locate(registry, registry.model("small"), tmp_path / "models")
+    server.hang_after = None
+    assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
+
+
+def test_a_server_that_hangs_after_some_blocks_is_asked_for_the_rest(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoindex.models.download.READ_S", 0.2)
+    server.hang_after = 1_200_000
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
+    assert (fetch(registry, tmp_path).path / "weights.bin").read_bytes() == WEIGHTS
+    assert [asked for _, _, asked in server.asked] == [None, "bytes=1048576-"]
+
+
+def test_a_server_that_does_not_stop_sending_is_stopped(tmp_path: Path, server: Server) -> None:
+    server.sized, server.content = False, WEIGHTS * 2
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256, size=len(WEIGHTS))
+    with pytest.raises(DownloadFailed, match="sends more than the 2,097,152 bytes"):
+        fetch(registry, tmp_path)
+    assert list((tmp_path / "models" / "small").iterdir()) == []
+
+
+def test_a_server_that_says_less_and_sends_less_without_a_size_is_found_out(tmp_path: Path, server: Server) -> None:
+    server.sized, server.content = False, WEIGHTS[:-5]
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256, size=len(WEIGHTS))
+    with pytest.raises(DownloadFailed, match="2,097,147 bytes instead of 2,097,152"):
+        fetch(registry, tmp_path)
+    with pytest.raises(ModelMissing):
+        locate(registry, registry.model("small"), tmp_path / "models")
+
+
+def test_a_kill_between_the_file_and_its_record_costs_no_second_download(tmp_path: Path, server: Server) -> None:
+    registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
+    (fetch(registry, tmp_path).path / "installed.json").unlink()
+    with pytest.raises(ModelMissing):
+        locate(registry, registry.model("small"), tmp_path / "models")
+    fetch(registry, tmp_path)
+    assert len(server.asked) == 1
+
+
+def test_a_full_disk_is_told_before_the_download(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoindex.models.download.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 0))
+    with pytest.raises(DownloadFailed, match=r"it needs 2 MB more and .* has 0 MB free"):
+        fetch(one_file(tmp_path, f"{address(server)}/w", sha256=SHA256, size=len(WEIGHTS)), tmp_path)
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("large", [True, False], ids=["sha256 of a large file", "git checksum of a small one"])
@@ -297,7 +419,7 @@ def test_a_file_nobody_vouches_for_is_recorded_as_such(tmp_path: Path) -> None:
 def test_the_hubs_offline_switch_is_obeyed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for facts in ({}, {"sha256": SHA256}):
-        with pytest.raises(DownloadFailed, match=r"huggingface\.co: HF_HUB_OFFLINE"):
+        with pytest.raises(DownloadFailed, match=r"huggingface\.co: HF_HUB_OFFLINE.*photoindex models import DIR"):
             fetch(one_file(tmp_path, HUB_URL, **facts), tmp_path)
 
 
@@ -364,6 +486,26 @@ def test_a_file_copied_by_hand_is_verified_not_downloaded(tmp_path: Path, monkey
 def test_an_unreadable_record_counts_as_not_installed(tmp_path: Path, server: Server) -> None:
     registry = one_file(tmp_path, f"{address(server)}/w", sha256=SHA256)
     (fetch(registry, tmp_path).path / "installed.json").write_text("{ half")
+    with pytest.raises(ModelMissing):
+        locate(registry, registry.model("small"), tmp_path / "models")
+
+
+def test_a_file_without_a_checksum_from_another_address_is_another_version(tmp_path: Path) -> None:
+    for name, content in (("one.bin", b"one"), ("two.bin", b"two")):
+        (tmp_path / name).write_bytes(content)
+    fetch(one_file(tmp_path, (tmp_path / "one.bin").as_uri()), tmp_path)
+    newer = one_file(tmp_path, (tmp_path / "two.bin").as_uri())
+    with pytest.raises(ModelBroken, match="another version"):
+        locate(newer, newer.model("small"), tmp_path / "models")
+    assert (fetch(newer, tmp_path).path / "weights.bin").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no zip" * 99], ids=["empty", "a beginning", "no zip"])
+def test_an_archive_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pack.zip").write_bytes(content)
+    with pytest.raises(DownloadFailed, match="the archive is not what it should be"):
+        fetch(one_file(tmp_path, (tmp_path / "pack.zip").as_uri(), unpack=["rec.onnx"]), tmp_path)
+    registry = load_registry(tmp_path / "user.toml")
     with pytest.raises(ModelMissing):
         locate(registry, registry.model("small"), tmp_path / "models")
 

@@ -1,175 +1,99 @@
-"""`photoindex models`: which models there are, fetching their weights, and where those lie."""
+"""`photoindex models`: which models there are, what is known of each, and whether their files are what they were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from photoindex.cli import model_files
+from photoindex.cli.options import ModelsOption, ObjectFormatOption
+from photoindex.render.output import ObjectFormat
+from photoindex.render.text import note
+
 if TYPE_CHECKING:
-    from photoindex.models.download import Progress
-    from photoindex.models.registry import Registry
-    from photoindex.models.spec import InstalledModel, ModelSpec
+    from photoindex.models.verify import Checked
 
-app = typer.Typer(help="List the models, fetch their weights, and show where those lie.", no_args_is_help=True)
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
+app = typer.Typer(
+    help="List and examine the models; fetch, check, carry and remove their weights.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def list_models(
-    output: Annotated[Format, typer.Option("--format", help="A table for people or JSON for programs.")] = Format.table,
+    licence: Annotated[bool, typer.Option("--licence", help="Show licences instead of sizes.")] = False,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only models whose licence allows commercial use.")
+    ] = False,
+    models: ModelsOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
-    """Show every model: its task and licence, whether it is installed, and the profiles that use it."""
-    registry, models_dir = _open()
-    rows = [_row(registry, spec, models_dir) for spec in registry.models.values()]
-    if output is Format.json:
-        import json
+    """Show every model: its task, the size of its download, whether it is here, and the profiles that use it."""
+    from photoindex.models.describe import state_of
+    from photoindex.render.models import print_list
 
-        typer.echo(json.dumps(rows, indent=2))
-    else:
-        _print_table(rows)
+    registry, models_dir = model_files.read_registry(models)
+    specs = [spec for spec in registry.models.values() if spec.commercial or not commercial]
+    print_list([state_of(registry, spec, models_dir) for spec in specs], output, licence)
 
 
 @app.command()
-def pull(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Models to fetch.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Fetch every model of this profile.")] = None,
+def show(
+    name: Annotated[str, typer.Argument(help="A model.")],
+    models: ModelsOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
-    """Fetch and verify the weights of models, or of a whole profile. What is already there is only verified."""
-    from photoindex.errors import UsageError
-    from photoindex.models.install import pull as install
+    """Show everything known of a model: files and checksums, licence, memory, runtimes, what is installed."""
+    from photoindex.models.describe import details_of
+    from photoindex.render.models import print_model
 
-    registry, models_dir = _open()
-    if not names and profile is None:
-        raise UsageError("Name a model, or a profile with --profile. `photoindex models list` shows both.")
-    specs = [registry.model(name) for name in names or ()]
-    if profile is not None:
-        specs += registry.for_profile(profile).values()
-    for spec in specs:
-        if spec.note and not spec.commercial:
-            typer.echo(f"{spec.name}: {spec.note}", err=True)
-        with _progress() as progress:
-            installed = install(registry, spec, models_dir, progress)
-        _say_trust(installed)
-        _prepare(installed)
-        typer.echo(f"{spec.name}\t{installed.path}")
-
-
-def _prepare(installed: InstalledModel) -> None:
-    """Make an embedding model's ONNX forms now rather than at the first scan: searching works without torch then."""
-    from photoindex.steps.forms import forms_ready, make_forms
-
-    if installed.spec.task in ("embedding", "tags") and not forms_ready(installed):
-        typer.echo(f"{installed.spec.name}: preparing it for this machine, about a minute", err=True)
-        make_forms(installed)
+    registry, models_dir = model_files.read_registry(models)
+    print_model(details_of(registry, registry.model(name), models_dir), output)
 
 
 @app.command()
-def path(name: Annotated[str, typer.Argument(help="A model.")]) -> None:
+def path(
+    name: Annotated[str | None, typer.Argument(help="A model. [default: the folder of all]")] = None,
+    models: ModelsOption = None,
+) -> None:
     """Print the folder that holds a model's weights."""
     from photoindex.models.install import locate
 
-    registry, models_dir = _open()
-    typer.echo(locate(registry, registry.model(name), models_dir).path)
+    registry, models_dir = model_files.read_registry(models)
+    typer.echo(models_dir if name is None else locate(registry, registry.model(name), models_dir).path)
 
 
-def _open() -> tuple[Registry, Path]:
-    from photoindex.config import read_settings
-    from photoindex.models.registry import load_registry
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="[default: all installed]")] = None,
+    models: ModelsOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
+) -> None:
+    """Read all files of models again and compare their checksums. The exit code is 1 where one is not right."""
+    from photoindex.render.models import print_checked
 
-    settings = read_settings()
-    return load_registry(settings.user_models), settings.models_dir
-
-
-def _row(registry: Registry, spec: ModelSpec, models_dir: Path) -> dict[str, Any]:
-    from photoindex.errors import ModelBroken, ModelMissing
-    from photoindex.models.install import download_bytes, locate
-
-    folder, state, problem = None, "yes", None
-    try:
-        folder = str(locate(registry, spec, models_dir).path)
-    except ModelMissing as error:
-        state, problem = "no", str(error)
-    except ModelBroken as error:
-        state, problem = "broken", str(error)
-    return {
-        "name": spec.name,
-        "task": spec.task,
-        "licence": spec.licence,
-        "commercial": spec.commercial,
-        "bytes": download_bytes(spec),
-        "installed": state,
-        "path": folder,
-        "problem": problem,
-        "profiles": [name for name, used in registry.profiles.items() if spec.name in used.values()],
-        "note": spec.note,
-    }
+    checked = _verified(names or [], models)
+    print_checked(checked, output)
+    wrong = [each for each in checked if not each.good]
+    for name in dict.fromkeys(each.model for each in wrong):
+        note(f"{name} is not what was installed. `photoindex models pull {name}` fetches what is wrong again.")
+    if not checked:
+        note("No model is installed.")
+    raise typer.Exit(1 if wrong else 0)
 
 
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    import sys
+def _verified(names: list[str], models: str | None) -> list[Checked]:
+    from photoindex.models.describe import state_of
+    from photoindex.models.spec import ZERO_SHOT
+    from photoindex.models.verify import verify as check
 
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "task", "licence", "commercial use", "size", "installed", "profiles"):
-        table.add_column(title, justify="right" if title == "size" else "left", overflow="fold")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["task"],
-            row["licence"],
-            "yes" if row["commercial"] else "no",
-            _size(row["bytes"]),
-            row["installed"],
-            ", ".join(row["profiles"]),
-        )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    registry, models_dir = model_files.read_registry(models)
+    specs = [registry.model(name) for name in dict.fromkeys(names)]
+    if not names:
+        owners = [spec for spec in registry.models.values() if spec.architecture != ZERO_SHOT]
+        specs = [spec for spec in owners if state_of(registry, spec, models_dir).installed != "no"]
+    with model_files.progress_bars() as progress:
+        return [each for spec in specs for each in check(registry, spec, models_dir, progress)]
 
 
-def _size(count: int | None) -> str:
-    if count is None:
-        return "?"
-    return f"{count / 1e6:,.0f} MB" if count else "-"
-
-
-def _say_trust(installed: InstalledModel) -> None:
-    """Tell which files no checksum in models.toml vouches for."""
-    from photoindex.models.record import RECORD, read_record
-
-    folder = (installed.base or installed).path
-    said = {
-        "hub": "checked against the checksum the hub publishes",
-        "first use": "published without a checksum: taken as it came",
-    }
-    for name, entry in read_record(folder).items():
-        if entry.get("trust") in said:
-            typer.echo(f"{name}: {said[entry['trust']]}; recorded in {folder / RECORD}", err=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A progress bar for each file on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name)
-            bars.update(tasks[name], completed=done, total=total)
-
-        yield update
+model_files.register(app)

@@ -67,6 +67,8 @@ def check_values(where: str, block: Mapping[str, Any], fail: Fail) -> None:
     for key in ("architecture", "licence", "package", "path"):
         if key in block and not (block[key].strip() and block[key].isprintable()):
             fail(where, key, "must not be empty or hold control characters")
+    if not all(part.isidentifier() for part in block.get("package", "a").split(".")):
+        fail(where, "package", f"{block['package']!r} is not the name of a Python package")
     for key in ("input_size", "width"):
         if key in block and block[key] < 1:
             fail(where, key, f"must be a whole number from 1, not {block[key]}")

@@ -24,6 +24,11 @@ CONNECT_S, READ_S = 5.0, 20.0
 CHUNK = 1 << 20
 SPARE_BYTES = 64 << 20
 
+_OFFLINE = (
+    "HF_HUB_OFFLINE is set. Bring it on a disk: `photoindex models export DIR NAME` on a machine with a network, "
+    "then `photoindex models import DIR` here"
+)
+
 Progress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes there are so far, and all its bytes where known."""
 
@@ -171,6 +176,9 @@ def _stream(
         with part.open("ab" if done else "wb") as out:
             for chunk in answer.iter_content(CHUNK):
                 done += out.write(chunk)
+                if promise.size and done > promise.size:
+                    part.unlink()
+                    _fail(file, f"the server sends more than the {promise.size:,} bytes expected")
                 progress(file.name, done, total)
 
 
@@ -203,7 +211,7 @@ def _run_time_url(file: ModelFile) -> str:
 
 def _refuse_offline(file: ModelFile) -> None:
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
-        _fail(file, "HF_HUB_OFFLINE is set")
+        _fail(file, _OFFLINE)
 
 
 def _fail(file: ModelFile, reason: str) -> NoReturn:
@@ -220,7 +228,7 @@ def _reason(error: requests.RequestException) -> str:
         inner = inner.__cause__ or inner.__context__ or inner
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return f"no connection within {CONNECT_S:.0f} s"
-    if isinstance(error, requests.exceptions.ReadTimeout):
+    if isinstance(error, requests.exceptions.ReadTimeout) or isinstance(inner, TimeoutError):
         return f"no data for {READ_S:.0f} s"
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy failed ({inner})"

@@ -12,6 +12,7 @@ from typing import Any
 
 from photoindex.errors import ModelBroken
 from photoindex.models.download import sha256_of
+from photoindex.models.landing import names_of
 from photoindex.models.record import read_record
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.models.words import read_vocabulary
@@ -50,7 +51,7 @@ def _contents(installed: InstalledModel) -> Mapping[str, str]:
     """The SHA-256 of each of the model's files, by name."""
     spec = installed.spec
     if spec.path is not None:
-        return _hashed(installed, list(_own_files(spec, installed.path)))
+        return _hashed(installed, list(own_files(spec, installed.path)))
     record = {} if spec.package else read_record(installed.path)
     known = {file.name: file.sha256 for file in spec.files if spec.package and file.sha256}
     known |= {name: str(record[name]["sha256"]) for name in _names(spec) if name in record}
@@ -58,10 +59,10 @@ def _contents(installed: InstalledModel) -> Mapping[str, str]:
 
 
 def _names(spec: ModelSpec) -> list[str]:
-    return [name for file in spec.files for name in file.unpack or (file.name,)]
+    return [name for file in spec.files for name in names_of(file)]
 
 
-def _own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
+def own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
     """The files of a user's folder that are weights, or that the model's options name."""
     named = {str(value) for key, value in spec.options.items() if key not in _BY_CONTENT and isinstance(value, str)}
     for path in sorted(folder.rglob("*")):

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from photoindex.errors import DownloadFailed, ModelBroken, ModelMissing
+from photoindex.errors import ModelBroken, ModelMissing
 from photoindex.models.download import Fetched, Progress, fetch, sha256_of
+from photoindex.models.landing import is_right, is_wanted, land, model_folder, names_of, part_of
 from photoindex.models.record import read_record, write_record
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelFile, ModelSpec
@@ -44,18 +40,9 @@ def pull(registry: Registry, spec: ModelSpec, models_dir: Path, progress: Progre
     if spec.architecture == ZERO_SHOT:
         pull(registry, registry.model(str(spec.options["embedding"])), models_dir, progress)
     elif spec.package is None and spec.path is None:
-        from filelock import FileLock, Timeout
-
-        folder = models_dir / spec.name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(models_dir / f".{spec.name}.lock", timeout=0):
-                for file in spec.files:
-                    _install(spec, file, folder, progress)
-        except Timeout as error:
-            raise DownloadFailed(spec.name, "another photoindex is fetching it just now") from error
-        except OSError as error:
-            raise DownloadFailed(spec.name, f"{error.strerror}: {error.filename}") from error
+        with model_folder(spec.name, models_dir) as folder:
+            for file in spec.files:
+                _install(spec, file, folder, progress)
     return locate(registry, spec, models_dir)
 
 
@@ -87,51 +74,22 @@ def _in_package(spec: ModelSpec, package: str, models_dir: Path) -> InstalledMod
 def _check(spec: ModelSpec, folder: Path) -> None:
     record = read_record(folder)
     for file in spec.files:
-        for name in file.unpack or (file.name,):
+        for name in names_of(file):
             if name not in record or not (folder / name).is_file():
                 raise ModelMissing(spec.name, _command(spec))
             size = (folder / name).stat().st_size
             if size != record[name]["size"]:
                 what = f"{folder / name} has {size:,} bytes instead of {record[name]['size']:,}"
                 raise ModelBroken(spec.name, what, _command(spec))
-            if not _wanted(file, record[name]):
+            if not is_wanted(file, record[name]):
                 raise ModelBroken(spec.name, f"{folder / name} is another version", _command(spec))
 
 
-def _wanted(file: ModelFile, entry: Mapping[str, Any]) -> bool:
-    """Whether what was installed is what models.toml asks for now: by checksum, else by the address it came from."""
-    if file.sha256 is None:
-        return bool(entry.get("url", file.url) == file.url)
-    return bool(entry.get("archive_sha256", entry["sha256"]) == file.sha256)
-
-
 def _install(spec: ModelSpec, file: ModelFile, folder: Path, progress: Progress) -> None:
-    if _is_right(file, folder):
-        return
-    part = folder / f".part-{file.name.replace('/', '-')}"
-    fetched = _adopt(file, folder, part) or fetch(file, part, progress)
-    facts: dict[str, Any] = {"url": file.url, "trust": fetched.trust}
-    if file.unpack:
-        facts["archive_sha256"] = fetched.sha256
-        entries = {name: facts | _unpack(file, part, name, folder) for name in file.unpack}
-        part.unlink()
-    else:
-        (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
-        part.replace(folder / file.name)
-        entries = {file.name: facts | {"sha256": fetched.sha256, "size": fetched.size}}
-    write_record(spec, folder, entries)
-
-
-def _is_right(file: ModelFile, folder: Path) -> bool:
-    """Whether the file is there, byte for byte as it was verified, and models.toml wants no other."""
-    record = read_record(folder)
-    for name in file.unpack or (file.name,):
-        entry = record.get(name)
-        if entry is None or not (folder / name).is_file() or sha256_of(folder / name) != entry["sha256"]:
-            return False
-        if not _wanted(file, entry):
-            return False
-    return True
+    if not is_right(file, folder):
+        part = part_of(folder, file.name)
+        fetched = _adopt(file, folder, part) or fetch(file, part, progress)
+        write_record(spec, folder, land(file, folder, part, fetched))
 
 
 def _adopt(file: ModelFile, folder: Path, part: Path) -> Fetched | None:
@@ -141,18 +99,3 @@ def _adopt(file: ModelFile, folder: Path, part: Path) -> Fetched | None:
         return None
     own.replace(part)
     return Fetched(file.sha256, part.stat().st_size, "models.toml")
-
-
-def _unpack(file: ModelFile, archive: Path, name: str, folder: Path) -> dict[str, Any]:
-    """Write one listed member under its own name; no name but those that models.toml lists is ever written."""
-    target, part = folder / name, folder / f".part-{name.replace('/', '-')}"
-    try:
-        with zipfile.ZipFile(archive) as zipped, zipped.open(name) as source, part.open("wb") as out:
-            shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, EOFError, zlib.error) as error:
-        part.unlink(missing_ok=True)
-        raise DownloadFailed(file.name, f"the archive is not what it should be ({error.args[0]})") from error
-    facts = {"sha256": sha256_of(part), "size": part.stat().st_size}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part.replace(target)
-    return facts

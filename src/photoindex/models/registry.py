@@ -19,7 +19,7 @@ from photoindex.models.spec import ModelFile, ModelSpec, Task
 DEFAULT_PROFILE = "fast"
 TASKS: tuple[str, ...] = get_args(Task)
 RUNTIMES = ("torch", "onnxruntime", "openvino", "paddle")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("task", "architecture", "licence", "package", "path", "source", "revision", "note"), str),
@@ -113,7 +113,7 @@ class _Source:
         self._is(tables, dict, "top level", kind)
         for name, block in tables.items():
             self._is(block, dict, f"{kind}.{name}", "block")
-            if not _NAME.fullmatch(name):
+            if not MODEL_NAME.fullmatch(name):
                 self.fail(f"{kind}.{name}", "name", "use letters, digits, dot, dash and underscore")
             yield name, block
 
