@@ -24,6 +24,7 @@ from photoindex.models.memory import memory_of
 from photoindex.models.registry import TASKS, Registry, bundled_file, load_registry
 from photoindex.models.spec import InstalledModel
 from photoindex.models.words import read_categories, read_vocabulary
+from photoindex.store.library import Library
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -296,14 +297,28 @@ def test_another_file_is_chosen_by_option_before_environment_and_has_to_be_there
         read_settings(env={"PHOTOINDEX_MODELS_FILE": str(tmp_path)})
 
 
-def test_every_command_with_models_takes_a_file_of_them(run: Shell, tmp_path: Path) -> None:
-    (tmp_path / "p").mkdir()
-    run("scan", tmp_path / "p", "--steps", "hash")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "scan .",
+        "search x",
+        "status",
+        "doctor --quick",
+        "bench",
+        "tags thresholds",
+        "tags set x 0.5",
+        "tags apply",
+        "models list",
+        "models show yunet-sface",
+        "models remove yunet-sface",
+    ],
+)
+def test_a_command_that_reads_the_models_takes_a_file_of_them(run: Shell, tmp_path: Path, command: str) -> None:
+    with Library.writing(run.folder):
+        pass
     (tmp_path / "odd.toml").write_text("[models.odd]\ntask = 'smell'")
-    commands = [["scan", tmp_path / "p"], ["search", "x"], ["models", "list"], ["models", "remove", "x"]]
-    for command in commands:
-        refused = run(*command, "--models", tmp_path / "odd.toml", code=RegistryInvalid.exit_code)
-        assert "odd.toml: [models.odd] architecture: is missing" in refused.err
+    refused = run(*command.split(), "--models", tmp_path / "odd.toml", code=RegistryInvalid.exit_code)
+    assert "odd.toml: [models.odd] architecture: is missing" in refused.err
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

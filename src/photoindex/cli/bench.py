@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from photoindex.cli.options import ObjectFormatOption, registry_of
+from photoindex.cli.options import ModelsOption, ObjectFormatOption, registry_of
 from photoindex.config import read_settings
 from photoindex.render.output import ObjectFormat
 from photoindex.render.text import note
@@ -23,6 +23,7 @@ def bench(
     compare: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An earlier result (--format json) to compare with.")
     ] = None,
+    models: ModelsOption = None,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Time each stage of a scan at length on the same pictures everywhere, to compare machines and releases."""
@@ -33,7 +34,7 @@ def bench(
     from photoindex.render.bench import bench_object, print_bench
     from photoindex.render.output import print_json
 
-    settings = read_settings()
+    settings = read_settings(models=models)
     before = read_run(compare) if compare else None
     found = run(settings, registry_of(settings), profile or DEFAULT_PROFILE, seconds, note)
     ratios = ratios_of(before, found) if before else []

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from photoindex.cli.options import LibraryOption, ObjectFormatOption, registry_of
+from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
 from photoindex.config import read_settings
 from photoindex.render.output import ObjectFormat
 from photoindex.render.text import note
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     library: LibraryOption = None,
+    models: ModelsOption = None,
     profile: Annotated[
         str | None, typer.Option(help="Whose models. [default: the library's, else fast]", show_default=False)
     ] = None,
@@ -27,6 +28,7 @@ def doctor(
     photos: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Measure with these pictures, not with those made for it.")
     ] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="About how long each stage is timed.")] = 3.0,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
@@ -38,9 +40,9 @@ def doctor(
     from photoindex.render.doctor import examination_object, print_examination
     from photoindex.render.output import print_json
 
-    settings = read_settings(library)
+    settings = read_settings(library, models=models)
     option = f"--library {shlex.quote(library)}" if library else ""
-    plan = Plan(profile, photos, None if quick else 3.0, option, note)
+    plan = Plan(profile, photos, None if quick else seconds, option, note)
     found = examine(settings, registry_of(settings), plan)
     if json or output is ObjectFormat.json:
         print_json(examination_object(found))

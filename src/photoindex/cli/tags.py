@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli.options import LibraryOption, ObjectFormatOption, open_library, registry_of
+from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, open_library, registry_of
 from photoindex.errors import UsageError
 from photoindex.render.output import ObjectFormat, RowFormat
 from photoindex.render.text import note
@@ -41,6 +41,7 @@ def list_tags(
 @app.command()
 def thresholds(
     library: LibraryOption = None,
+    models: ModelsOption = None,
     model: ModelOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Also of tags that you set no threshold for.")] = False,
     output: RowFormatOption = RowFormat.table,
@@ -49,7 +50,7 @@ def thresholds(
     from photoindex.render.tags import print_thresholds
     from photoindex.scan.tagging import tag_thresholds, threshold_notes
 
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     registry = registry_of(settings)
     spec = _model(opened, registry, model)
     rows = tag_thresholds(opened, spec, settings.models_dir)
@@ -67,6 +68,7 @@ def set_tag(
     minimum: Annotated[float | None, typer.Option(help="Show no tag below this score.", metavar="SCORE")] = None,
     model: ModelOption = None,
     library: LibraryOption = None,
+    models: ModelsOption = None,
 ) -> None:
     """Set your own threshold for a tag, or with --minimum for all others. `photoindex tags apply` applies it."""
     from photoindex.scan.tagging import set_threshold
@@ -74,7 +76,7 @@ def set_tag(
 
     if (tag is None) == (minimum is None) or (tag is None) != (value is None):
         raise UsageError("Give a tag and a score, or --minimum SCORE: `photoindex tags set dog 0.4`.")
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     spec = _model(opened, registry_of(settings), model)
     score = minimum if value is None else value
     assert score is not None
@@ -89,12 +91,13 @@ def reset(
     tags: Annotated[list[str] | None, typer.Argument(metavar="[TAG...]", help="Tags; none for all.")] = None,
     model: ModelOption = None,
     library: LibraryOption = None,
+    models: ModelsOption = None,
 ) -> None:
     """Forget your own thresholds for some tags, or all of them. `photoindex tags apply` applies it."""
     from photoindex.scan.tagging import reset_thresholds
     from photoindex.store.library import Library
 
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     spec = _model(opened, registry_of(settings), model)
     with Library.writing(settings.library) as writing:
         count = reset_thresholds(writing, spec, tags or ())
@@ -103,13 +106,15 @@ def reset(
 
 
 @app.command("apply")
-def apply_thresholds(library: LibraryOption = None, output: ObjectFormatOption = ObjectFormat.table) -> None:
+def apply_thresholds(
+    library: LibraryOption = None, models: ModelsOption = None, output: ObjectFormatOption = ObjectFormat.table
+) -> None:
     """Choose the tags of all photos anew, from the kept scores. No model runs for it."""
     from photoindex.render.tags import print_applied
     from photoindex.scan.tagging import apply_thresholds as apply_all
     from photoindex.store.library import Library
 
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     without = opened.tag_scores.photos_without_scores()
     with Library.writing(settings.library) as writing:
         done = apply_all(writing, registry_of(settings), settings.models_dir)
