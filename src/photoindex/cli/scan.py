@@ -39,6 +39,15 @@ def scan(
     models: ModelsOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 8]")] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT",
+            envvar="PHOTOINDEX_MAX_MEMORY",
+            show_envvar=False,
+            help="Take no more: 4G, 512M or 50% (also PHOTOINDEX_MAX_MEMORY). [default: most of what is free]",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
@@ -65,19 +74,32 @@ def scan(
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         accept_missing=accept_missing,
+        max_memory=_memory(max_memory),
     )
     report = run_scan(folders, library, options, output, models)
     if report.interrupted:
-        _leave(130)
+        leave(130)
     raise typer.Exit(1 if report.failed else 0)
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End the process without taking torch apart first, which takes longer than stopping the scan."""
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _memory(written: str | None) -> int | None:
+    from photoindex.pure.sizes import parse_size
+    from photoindex.runtimes.machine_memory import read_machine_memory
+
+    if written is None:
+        return None
+    try:
+        return parse_size(written, read_machine_memory().total)
+    except ValueError as error:
+        raise UsageError(f"--max-memory: {error}") from error
 
 
 def run_scan(
@@ -99,7 +121,7 @@ def run_scan(
     choose_steps((*(options.steps or ()), *options.rescan))
     _check_home(settings.library, folders)
     with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
-        told = replace(options, stop=stopped.is_set, progress=view.show)
+        told = replace(options, stop=stopped.is_set, progress=view.show, tell=view.note)
         report = run(opened, folders, registry, settings.models_dir, told)
     print_report(report, output)
     return report

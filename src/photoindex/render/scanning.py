@@ -7,7 +7,8 @@ import time
 from types import TracebackType
 from typing import Any, Protocol
 
-from photoindex.records import ScanReport
+from photoindex.pure.sizes import show_size
+from photoindex.records import MemoryPlan, ModelShare, ScanReport
 from photoindex.render.output import ObjectFormat, plain, print_json, print_table
 from photoindex.render.text import console, visible
 from photoindex.scan.options import ScanProgress
@@ -18,6 +19,7 @@ _STAGES = {"decode": "decoding", "save": "saving", "walk": "walking"}
 
 class ProgressView(Protocol):
     def show(self, progress: ScanProgress) -> None: ...
+    def note(self, line: str) -> None: ...
     def __enter__(self) -> ProgressView: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -60,6 +62,9 @@ class _Bar:
             extra=_extra(progress),
         )
 
+    def note(self, line: str) -> None:
+        self._progress.console.print(visible(line), markup=False)
+
     def __enter__(self) -> _Bar:
         self._progress.start()
         return self
@@ -83,6 +88,9 @@ class _Lines:
         rate = f", {progress.done / (now - self._started):.1f}/s" if progress.stage == "analyse" else ""
         line = f"{progress.stage}: {progress.done}{total}{rate}{', ' + extra if extra else ''}"
         print(line, file=sys.stderr, flush=True)
+
+    def note(self, line: str) -> None:
+        print(visible(line), file=sys.stderr, flush=True)
 
     def __enter__(self) -> _Lines:
         return self
@@ -138,7 +146,29 @@ def _print_dry_run(report: ScanReport) -> None:
         ("to analyse", report.due),
     ]
     print_table(["", ""], [(name, f"{count:,}") for name, count in facts])
+    if report.memory is not None:
+        _print_memory(report.memory)
+    _print_notes(report)
     console(error=True).print("A dry run: nothing was read or saved.")
+
+
+def _print_memory(plan: MemoryPlan) -> None:
+    facts = [
+        ("memory", f"{show_size(plan.bytes)} of the {show_size(plan.budget)} that it may take (--max-memory)"),
+        ("decoding", f"{plan.workers} workers, {plan.batch} photos a batch, {plan.prefetch} batches waiting for each"),
+        ("pictures", f"up to {plan.max_pixels / 1e6:,.0f} megapixels decoded"),
+    ]
+    for number, one in enumerate(plan.passes, start=1):
+        name = f"pass {number}" if len(plan.passes) > 1 else "models"
+        facts.append((name, f"{', '.join(map(_shared, one.models.items()))}: {show_size(one.bytes)}"))
+    print_table(["", ""], facts)
+
+
+def _shared(model: tuple[str, ModelShare]) -> str:
+    step, share = model
+    parts = [f"{share.batch} at once"] if share.batch > 1 else []
+    parts += [f"on {share.runtime}, which takes less"] if share.runtime else []
+    return f"{step} ({', '.join(parts)})" if parts else step
 
 
 def _print_steps(report: ScanReport) -> None:

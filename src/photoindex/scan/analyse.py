@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from photoindex.records import Analysed, Outcome, Picture, Problem
+import numpy as np
+
+from photoindex.records import Analysed, FoundFile, Outcome, Picture, Problem
 from photoindex.scan.steps import Steps
 from photoindex.steps import StepSpec, Stopped
 from photoindex.store.library import Library
 from photoindex.store.vectors import image_table
 
+_FAILED = "step_failed"
+_NO_FILE = FoundFile("", "", 0, 0, 0, 0)
 NEEDS_FAILED = Problem("needs_failed", "The step it builds on failed for this photo.")
 
 
@@ -23,10 +27,14 @@ def _failed(needs: Sequence[str], outcomes: Sequence[Outcome]) -> bool:
 class Analyser:
     """Takes pictures as the workers deliver them and adds what the main process contributes."""
 
-    def __init__(self, steps: Steps, library: Library, stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, steps: Steps, library: Library, stop: Callable[[], bool], at_most: Mapping[str, int] | None = None
+    ) -> None:
+        """`at_most`: how many pictures a run of a step may take, where memory limits them."""
         self._steps = steps
         self._library = library
         self._stop = stop
+        self._at_most = at_most or {}
         self.seconds: dict[str, float] = {}
 
     def analyse(self, pictures: Sequence[Picture]) -> list[Analysed]:
@@ -49,19 +57,48 @@ class Analyser:
         for picture in pictures:
             if facts[picture.photo_id] is None and _failed(spec.needs, outcomes[picture.photo_id]):
                 outcomes[picture.photo_id].append(self._outcome(spec, NEEDS_FAILED, 0.0))
-        size = self._steps.opened[spec.name].batch_size if spec.name in self._steps.opened else len(ready)
-        for at in range(0, len(ready), max(1, size)):
-            if self._stop():
-                return
-            part = ready[at : at + size]
+        at = 0
+        while at < len(ready) and not self._stop():
+            part = ready[at : at + self._size(spec, len(ready))]
+            at += len(part)
             started = time.perf_counter()
             try:
                 results = self._call(spec, part, [facts[p.photo_id] or {} for p in part])
             except Stopped:
                 return
+            if self._has_died(spec, results, facts[part[0].photo_id] or {}):
+                return
             ms = (time.perf_counter() - started) * 1000 / len(part)
             for picture, result in zip(part, results, strict=True):
                 outcomes[picture.photo_id].append(self._outcome(spec, result, ms))
+
+    def _size(self, spec: StepSpec, ready: int) -> int:
+        """How many pictures the next run takes; it may become less on the way, when memory is short."""
+        if spec.name not in self._steps.opened:
+            return ready
+        size = self._steps.opened[spec.name].batch_size
+        return max(1, min(size, self._at_most.get(spec.name, size)))
+
+    def _has_died(self, spec: StepSpec, results: Sequence[Any], facts: Mapping[str, Any]) -> bool:
+        """Whether every picture failed and a plain grey one does, too: then no picture is to blame, but the model.
+
+        Such a step is skipped from here on; what it was to do stays due.
+        """
+        step = self._steps.opened.get(spec.name)
+        if step is None or not all(isinstance(result, Problem) and result.code == _FAILED for result in results):
+            return False
+        views = {view.name: np.full((view.size, view.size, 3), 128, np.uint8) for view in step.views}
+        trial = Picture(_NO_FILE, "0" * 64, views)
+        try:
+            step.run([trial], [facts])
+        except Stopped:
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever a library raises: it works no more
+            reason = f"{step.model} stopped working: {' '.join(str(error).split())[:300]}"
+            self._steps.note(f"{spec.name}: {reason} The scan goes on without it.")
+            self._steps.skip(spec.name, Problem("model_died", f"{reason} Scan again to do what is left."))
+            return True
+        return False
 
     def _call(self, spec: StepSpec, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The step on a part of the batch; where that fails as a whole, on each picture alone."""
@@ -76,7 +113,7 @@ class Analyser:
             if len(pictures) > 1:
                 return [self._call(spec, [p], [f])[0] for p, f in zip(pictures, facts, strict=True)]
             text = " ".join(str(error).split())[:200]
-            return [Problem("step_failed", f"{type(error).__name__}: {text}")]
+            return [Problem(_FAILED, f"{type(error).__name__}: {text}")]
 
     def _needed(
         self, spec: StepSpec, pictures: Sequence[Picture], outcomes: Mapping[int, Sequence[Outcome]]

@@ -52,25 +52,33 @@ def warm_up() -> None:
 
 
 def batches(
-    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool]
+    tasks: Sequence[Task],
+    job: WorkerJob,
+    batch_size: int,
+    workers: int,
+    stop: Callable[[], bool],
+    prefetch: int = _PREFETCH,
 ) -> Iterator[list[Picture]]:
-    """The pictures of all tasks, in their order, a batch at a time; ends early once `stop` answers True."""
+    """The pictures of all tasks, in their order, a batch at a time; ends early once `stop` answers True.
+
+    `prefetch`: batches that each worker may have ready.
+    """
     for first in range(0, len(tasks), _TASKS_PER_LOADER):
         chunk = tasks[first : first + _TASKS_PER_LOADER]
         done = 0
         while done < len(chunk) and not stop():
-            for pictures in _load(chunk[done:], job, batch_size, workers, stop):
+            for pictures in _load(chunk[done:], job, batch_size, workers, stop, prefetch):
                 done += len(pictures)
                 yield pictures
             if done < len(chunk) and not stop():
-                suspects = chunk[done : done + batch_size * workers * _PREFETCH]
+                suspects = chunk[done : done + batch_size * workers * prefetch]
                 for picture in _one_by_one(suspects, job, stop):
                     done += 1
                     yield [picture]
 
 
 def _load(
-    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool]
+    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool], prefetch: int = 1
 ) -> Iterator[list[Picture]]:
     """Batches until the tasks are done, a worker dies or `stop` says so."""
     import torch.utils.data
@@ -80,7 +88,7 @@ def _load(
         dataset,
         batch_size=None,
         num_workers=min(workers, len(dataset)),
-        prefetch_factor=_PREFETCH if batch_size > 1 else 1,
+        prefetch_factor=prefetch,
         multiprocessing_context=CONTEXT,
         worker_init_fn=start_worker,
         timeout=_PATIENCE_S,

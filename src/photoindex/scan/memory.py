@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next picture."""
+"""Keeping freed memory for the next picture, or giving it back."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ def reuse_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def give_back() -> None:
+    """Hand freed memory back to the system, so that what comes next has it. Does nothing without glibc."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

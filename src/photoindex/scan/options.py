@@ -35,6 +35,10 @@ def _ignore(_: ScanProgress) -> None:
     return None
 
 
+def _say_nothing(_: str) -> None:
+    return None
+
+
 def default_workers() -> int:
     """Decode workers for this machine: its cores, but no more than decoding can use beside the models."""
     return max(1, min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
@@ -45,8 +49,9 @@ class ScanOptions:
     """The choices of one scan. `steps` None means all; `profile` None the library's own, else the default one.
 
     `stop` is asked often; once it answers True the scan saves what it has and ends. `time_limit_s` bounds the
-    decoding of one file, `max_pixels` its size. `runtime` is how models are run; of it `runtime` may name single
-    steps (see runtimes.selection), `photos` and `tell` are the scan's own.
+    decoding of one file, `max_memory` (bytes; None: most of what the machine has) everything: models, batches and
+    the size of a picture. `runtime` is how models are run; of it `runtime` may name single steps (see
+    runtimes.selection), the rest is the scan's own. `tell` is given a line when a model changes its runtime.
     """
 
     steps: tuple[str, ...] | None = None
@@ -61,6 +66,8 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()
     accept_missing: bool = False
     time_limit_s: float = 60.0
+    max_memory: int | None = None
     runtime: RuntimeOptions = AUTOMATIC
     stop: Callable[[], bool] = _never
     progress: Callable[[ScanProgress], None] = _ignore
+    tell: Callable[[str], None] = _say_nothing

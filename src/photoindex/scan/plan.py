@@ -30,10 +30,14 @@ class Plan:
             return set(self.every_step)
         return {n for task in self.tasks for n in task.due or ()} | {n for photo in self.stored for n in photo.due}
 
+    def photo_ids(self) -> set[int]:
+        """The known photos here; of files never read nothing is known yet."""
+        return {task.photo_id for task in self.tasks if task.photo_id is not None} | {p.photo_id for p in self.stored}
+
     def without(self, skipped: Container[str]) -> Plan:
         """The plan less the steps that turned out not to run, and less what was due for them only."""
         tasks = [
-            Task(t.file, None if t.due is None else _less(t.due, skipped))
+            Task(t.file, None if t.due is None else _less(t.due, skipped), t.photo_id)
             for t in self.tasks
             if t.due is None or _less(t.due, skipped)
         ]
@@ -64,7 +68,7 @@ def make_plan(
             if file.path in changed or (patterns and file.path not in seen):
                 continue
             if names & pixels:
-                tasks.append(Task(file, names))
+                tasks.append(Task(file, names, photo_id))
             else:
                 stored.append(Picture(file, sha256, {}, (), names))
     left = options.limit if options.limit is not None else len(tasks) + len(stored)

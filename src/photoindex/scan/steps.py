@@ -11,7 +11,7 @@ from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
-from photoindex.records import AUTOMATIC, Problem, RuntimeOptions, View
+from photoindex.records import AUTOMATIC, ModelShare, Problem, RuntimeOptions, View
 from photoindex.runtimes.selection import runtime_for
 from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
 from photoindex.store.catalog import Wanted
@@ -31,6 +31,7 @@ class Steps:
     fingerprints: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, Problem] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda _: None
 
     @property
     def runnable(self) -> list[StepSpec]:
@@ -60,11 +61,17 @@ class Steps:
             known.append(Wanted("embedding", 0, self.embedding_model, self.fingerprints["embedding"]))
         return known
 
-    def open(self, names: Collection[str], stop: Callable[[], bool], runtime: RuntimeOptions = AUTOMATIC) -> None:
+    def open(
+        self,
+        names: Collection[str],
+        stop: Callable[[], bool],
+        runtime: RuntimeOptions = AUTOMATIC,
+        shares: Mapping[str, ModelShare] | None = None,
+    ) -> None:
         """Load the models of these steps. One that cannot be used is skipped from here on, with its reason.
 
-        What happens to their runtimes later is added to `notes`. Raises RuntimeRefused where `runtime` asks for what
-        a model or this machine does not have.
+        What happens to their runtimes later is told, and added to `notes`. `shares`: the memory each may take, by
+        step. Raises RuntimeRefused where `runtime` asks for what a model or this machine does not have.
         """
         for spec in self.runnable:
             if stop():
@@ -72,7 +79,7 @@ class Steps:
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
                 try:
                     opened = self.opened[spec.name] = open_model_step(
-                        spec, self.installed[spec.name], self._told(runtime, spec.name)
+                        spec, self.installed[spec.name], self._told(runtime, spec.name, (shares or {}).get(spec.name))
                     )
                     if isinstance(opened, Interruptible):
                         opened.stop_when(stop)
@@ -85,15 +92,30 @@ class Steps:
                     self.skipped[spec.name] = Problem("model_unusable", text)
         self._skip_dependents()
 
-    def _told(self, runtime: RuntimeOptions, step: str) -> RuntimeOptions:
-        def tell(text: str) -> None:
-            self.notes.append(f"{step}: {text}")
+    def _told(self, runtime: RuntimeOptions, step: str, share: ModelShare | None) -> RuntimeOptions:
+        asked = runtime_for(runtime.runtime, step)
+        told = replace(runtime, runtime=asked, tell=lambda text: self.note(f"{step}: {text}"))
+        if share is None:
+            return told
+        return replace(told, runtime=asked or share.runtime, memory_bytes=share.bytes)
 
-        return replace(runtime, runtime=runtime_for(runtime.runtime, step), tell=tell)
+    def note(self, line: str) -> None:
+        """Say it now, and once more in the report; the same line only once."""
+        if line not in self.notes:
+            self.notes.append(line)
+            self.tell(line)
+
+    def skip(self, name: str, problem: Problem) -> None:
+        """Leave out this step, and what builds on it, from here on."""
+        if name in self.opened:
+            self.opened.pop(name).close()
+        self.skipped.setdefault(name, problem)
+        self._skip_dependents()
 
     def close(self) -> None:
-        for step in self.opened.values():
-            step.close()
+        """Let go of all models; `open` may load some again."""
+        while self.opened:
+            self.opened.popitem()[1].close()
 
     def _skip_dependents(self) -> None:
         """A step whose need is skipped cannot run on new photos either."""

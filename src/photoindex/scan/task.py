@@ -12,7 +12,11 @@ DECODE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`due`: the steps to run; None for a file never read: all of them, unless its content is known."""
+    """`due`: the steps to run; None for a file never read: all of them, unless its content is known.
+
+    `photo_id` of what it held when it was last read, where it was.
+    """
 
     file: FoundFile
     due: frozenset[str] | None = None
+    photo_id: int | None = None

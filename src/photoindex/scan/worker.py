@@ -5,14 +5,14 @@ This module is loaded once by the fork server and inherited by every worker, so 
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from photoindex.media.unreadable import Unreadable
 from photoindex.media.views import prepare_view, short_side_for
 from photoindex.records import Outcome, Picture, Problem, Uint8Image, View, photo_id_of
 from photoindex.scan.memory import reuse_freed_memory
+from photoindex.scan.room import Room, decoding_bytes
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.steps import STEPS, StepSpec
 
@@ -38,7 +39,7 @@ _READ_ERRORS = {"permission", "io_error", "vanished", "changed_while_reading", "
 class WorkerJob:
     """What every worker is told once: the steps that run, by kind, and what is known already.
 
-    `views` by model step; `known`: ids of the catalog's photos, sorted int64.
+    `views` by model step; `known`: ids of the catalog's photos, sorted int64; `room`: the memory a picture may take.
     """
 
     picture_steps: tuple[str, ...]
@@ -46,6 +47,7 @@ class WorkerJob:
     views: dict[str, tuple[View, ...]]
     known: npt.NDArray[np.int64]
     time_limit_s: float
+    room: Room | None = None
 
 
 class Batches(torch.utils.data.Dataset["PackedBatch"]):
@@ -82,15 +84,33 @@ def _end_with_scan() -> None:
 
 def prepare(task: Task, job: WorkerJob) -> Picture:
     """The whole work on one file. Never raises for what a file can cause; a decoder that hangs ends the process."""
-    with open("/dev/null" if sys.platform != "win32" else "NUL", "w") as nowhere:
-        faulthandler.dump_traceback_later(job.time_limit_s, exit=True, file=nowhere)
+    with open(os.devnull, "w") as nowhere:
+
+        def restart() -> None:
+            faulthandler.dump_traceback_later(job.time_limit_s, exit=True, file=nowhere)
+
+        restart()
         try:
-            return _prepare(task, job)
+            if job.room is None:
+                return _prepare(task, job, restart)
+            if (problem := job.room.refuse_file(task.file)) is not None:
+                return _unreadable(task, "", problem)
+            with _waiting(job.room, task.file.size, restart):
+                return _prepare(task, job, restart)
         finally:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _prepare(task: Task, job: WorkerJob) -> Picture:
+@contextlib.contextmanager
+def _waiting(room: Room, needed: int, restart: Callable[[], None]) -> Iterator[None]:
+    """A turn at what is large. Waiting for it is not the file's time; a turn within a turn is had at once."""
+    faulthandler.cancel_dump_traceback_later()
+    with room.turn(needed):
+        restart()
+        yield
+
+
+def _prepare(task: Task, job: WorkerJob, restart: Callable[[], None]) -> Picture:
     wanted = task.due if task.due is not None else frozenset((*job.picture_steps, *job.derived_steps, *job.views))
     try:
         source = open_source(task.file, Need(_short_side(wanted, job)))
@@ -100,7 +120,10 @@ def _prepare(task: Task, job: WorkerJob) -> Picture:
         return _unreadable(task, "", _crash("opening the file", error))
     if task.due is None and _is_known(source.sha256, job.known):
         return Picture(task.file, source.sha256, {})
-    return _analyse(task, source, wanted, job)
+    if job.room is None:
+        return _analyse(task, source, wanted, job)
+    with _waiting(job.room, decoding_bytes(source), restart):
+        return _analyse(task, source, wanted, job)
 
 
 def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: WorkerJob) -> Picture:
@@ -111,6 +134,9 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
     pixel_steps = [name for name in job.picture_steps if name in wanted and name != "metadata"]
     if not views and not pixel_steps:
         return Picture(task.file, source.sha256, {}, tuple(outcomes), wanted, is_new=task.due is None)
+    if job.room is not None and (refusal := job.room.refuse(source)) is not None:
+        outcomes.append(_decode_failure(refusal))
+        return Picture(task.file, source.sha256, {}, tuple(outcomes), problem=refusal)
     try:
         _ = source.image
         prepared = {name: prepare_view(source.at_least(short_side_for(view)), view) for name, view in views.items()}

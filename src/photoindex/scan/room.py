@@ -1,0 +1,73 @@
+"""The memory that one picture may take in a decode worker, and taking turns at large ones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from photoindex.media.source import SourcePicture
+from photoindex.pure.memory_plan import USUAL_PIXELS
+from photoindex.pure.sizes import show_size
+from photoindex.records import FoundFile, MemoryPlan, Problem
+
+# Bytes a pixel while a picture is decoded, turned and made plain; measured, most formats take less.
+PIXEL = 8
+_HEAVY = {"WEBP": 2, "AVIF": 2, "JXL": 2}  # of that, twice as much
+_PROGRESSIVE = b"\xff\xc2"
+# Of a JPEG whose pixels come row by row only those of the reduced size are held.
+_ROW_BY_ROW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """`most`: bytes that a picture may take; above `usual` only one worker at a time has one, which holds `turns`.
+
+    `budget`: what the whole scan may take, in words.
+    """
+
+    most: int
+    usual: int
+    turns: str
+    budget: str
+
+    @classmethod
+    def of(cls, plan: MemoryPlan, turns: str) -> Room:
+        return cls(plan.max_pixels * PIXEL, USUAL_PIXELS * PIXEL, turns, show_size(plan.budget))
+
+    @contextlib.contextmanager
+    def turn(self, needed: int) -> Iterator[None]:
+        """Inside, `needed` bytes may be taken; waits until no other process has that much. May be nested."""
+        if needed <= self.usual:
+            yield
+            return
+        from filelock import FileLock
+
+        with FileLock(self.turns, is_singleton=True):  # let go by the system when a worker dies
+            yield
+
+    def refuse_file(self, file: FoundFile) -> Problem | None:
+        """Why a file is too large to be read at all; None where it is not."""
+        return None if file.size <= self.most else self._problem(f"The file has {file.size / 1e6:,.0f} MB", file.size)
+
+    def refuse(self, source: SourcePicture) -> Problem | None:
+        """Why an opened picture is too large to be decoded; None where it is not."""
+        needed = decoding_bytes(source)
+        pixels = f"The picture has {source.width * source.height / 1e6:,.0f} megapixels"
+        return None if needed <= self.most else self._problem(pixels, needed)
+
+    def _problem(self, what: str, needed: int) -> Problem:
+        more = show_size(needed - self.most)
+        return Problem(
+            "over_memory",
+            f"{what}, too large for --max-memory {self.budget}. "
+            f"Allow about {more} more, and scan again with --retry-failed.",
+        )
+
+
+def decoding_bytes(source: SourcePicture) -> int:
+    """What a picture takes at most while it is decoded, its file included."""
+    pixel = PIXEL * _HEAVY.get(source.format, 1)
+    if source.format in ("JPEG", "MPO") and _PROGRESSIVE not in source.data:
+        pixel //= _ROW_BY_ROW
+    return source.width * source.height * pixel + len(source.data)
