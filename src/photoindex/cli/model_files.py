@@ -176,19 +176,21 @@ def _say_trust(installed: InstalledModel) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Progress]:
-    """A progress bar for each file on stderr, where that is a terminal."""
+def progress_bars(transient: bool = False) -> Iterator[Progress]:
+    """A progress bar for each file on stderr, where that is a terminal; `transient` ones go when all is done."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.table import Column
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
+    plain, whole = TextColumn("{task.description}", markup=False), Column(no_wrap=True)
+    columns = (plain, BarColumn(), DownloadColumn(table_column=whole), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=transient) as bars:
         tasks: dict[str, Any] = {}
 
         def update(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bars.add_task(name)
+                tasks[name] = bars.add_task(name, total=None)
             bars.update(tasks[name], completed=done, total=total)
 
         yield update

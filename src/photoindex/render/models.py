@@ -94,9 +94,11 @@ def print_model(details: ModelDetails, output: ObjectFormat) -> None:
         return
     facts = [(name, text) for name, text in _facts(details) if text]
     print_table(["", ""], [(name, visible(text)) for name, text in facts])
-    if details.files:
-        print()
-        print_table(["file", "size", "here", "sha256"], [_file_row(f) for f in details.files], right=("size",))
+    print()
+    for file in details.files:
+        print("  ".join(_file_facts(file)))
+        if file.sha256:
+            print(f"  sha256 {file.sha256}")
     if details.state.problem:
         print(f"\n{visible(details.state.problem)}")
 
@@ -139,16 +141,15 @@ def _memory(details: ModelDetails) -> str:
     return f"{size(details.memory.weights)} of weights; a picture {pictures}{guess}"
 
 
-def _file_row(file: FileState) -> tuple[str, str, str, str]:
-    if file.have is not None:
-        here = "yes"
-    elif file.members and file.partial is None:
-        here = "-"
-    elif file.partial is not None:
-        here = f"{file.partial / file.size:.0%}" if file.size else size(file.partial)
-    else:
-        here = "no"
-    return file.name, size(file.size) if file.size else "?", here, file.sha256 or "?"
+def _file_facts(file: FileState) -> list[str]:
+    """Its name, its size where that is known, and how much of it is here where it is not all."""
+    facts = [visible(file.name), *([size(file.size)] if file.size else [])]
+    if file.partial is not None:
+        part = f"{file.partial / file.size:.0%}" if file.size else size(file.partial)
+        return [*facts, f"({part} is here)"]
+    if file.members:
+        return [*facts, f"an archive of {', '.join(map(visible, file.members))}"]
+    return facts if file.have is not None else [*facts, "(not here)"]
 
 
 def checked_object(checked: Checked) -> dict[str, Any]:
