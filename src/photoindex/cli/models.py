@@ -92,7 +92,7 @@ def _verified(names: list[str], models: str | None) -> list[Checked]:
     if not names:
         owners = [spec for spec in registry.models.values() if spec.architecture != ZERO_SHOT]
         specs = [spec for spec in owners if state_of(registry, spec, models_dir).installed != "no"]
-    with model_files.progress_bars() as progress:
+    with model_files.progress_bars(transient=True) as progress:
         return [each for spec in specs for each in check(registry, spec, models_dir, progress)]
 
 
