@@ -170,18 +170,18 @@ def test_every_question_to_a_library_that_is_not_there_says_so(run: Shell, comma
 
 
 def test_wrong_usage_is_exit_code_2(run: Shell) -> None:
-    for command in (["search", "--limit", "0", "x"], ["no-such-command"], ["scan"], ["dupes", "--threshold", "-1"]):
+    for command in (["search", "--limit", "-1", "x"], ["no-such-command"], ["scan"], ["dupes", "--threshold", "-1"]):
         assert run(*command, code=2).out == b""
 
 
 def test_ctrl_c_is_exit_code_130_in_every_command(filled: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photoindex.search, "search", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(photoindex.search, "find", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     ran = filled("search", "x", code=130)
     assert "Traceback" not in ran.err
 
 
 def test_a_crash_is_exit_code_2_and_says_that_it_is_one(filled: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photoindex.search, "search", lambda *_: 1 / 0)
+    monkeypatch.setattr(photoindex.search, "find", lambda *_: 1 / 0)
     ran = filled("search", "x", code=2)
     assert "ZeroDivisionError" in ran.err
     assert "This is a bug in photoindex" in ran.err

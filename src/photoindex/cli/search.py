@@ -14,15 +14,16 @@ from photoindex.cli.options import (
     ModelsOption,
     NullOption,
     open_library,
-    parse_date,
     registry_of,
 )
+from photoindex.cli.query import QueryCommand, query_of
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
-    from photoindex.records import Filters, Found
+    from photoindex.pure.query import Node
+    from photoindex.records import Found
 
 
 class Mode(StrEnum):
@@ -35,7 +36,11 @@ class Has(StrEnum):
     gps = "gps"
     text = "text"
     faces = "faces"
+    people = "people"
     tags = "tags"
+    date = "date"
+    camera = "camera"
+    rating = "rating"
 
 
 class Sort(StrEnum):
@@ -45,17 +50,23 @@ class Sort(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    app.command("search")(search)
+    app.command("search", cls=QueryCommand)(search)
+    app.command("similar", cls=QueryCommand)(similar)
+
+
+_ALL = typer.Option("--all", help="Also what is no good match, after what is.")
+_EXPLAIN = typer.Option("--explain", help="Show why each photo is in the result.")
 
 
 def search(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORDS]", help="Leave them out to list what passes the filters.")
+        list[str] | None,
+        typer.Argument(metavar="[QUERY]", help="Words, fields such as camera:nikon, or both: see docs/query.md."),
     ] = None,
     library: LibraryOption = None,
     mode: Annotated[Mode, typer.Option(help="By words, by meaning, or both.")] = Mode.hybrid,
     limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
-    everything: Annotated[bool, typer.Option("--all", help="Also what is no good match, after what is.")] = False,
+    everything: Annotated[bool, _ALL] = False,
     sort: Annotated[Sort, typer.Option(help="The order of the good matches.")] = Sort.relevance,
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Only photos that match at least so well.")] = 0.0,
     weights: Annotated[
@@ -64,39 +75,34 @@ def search(
             metavar="LIST=N,...", envvar="PHOTOINDEX_WEIGHTS", help="What text, tags and vector count in the ranking."
         ),
     ] = None,
+    like: Annotated[list[str] | None, typer.Option(metavar="PICTURE", help="Like this file or photo.")] = None,
+    add: Annotated[list[str] | None, typer.Option(metavar="TERM", help="Add a meaning: rain, 0.5:rain, a.jpg.")] = None,
+    subtract: Annotated[list[str] | None, typer.Option(metavar="TERM", help="Take a meaning away.")] = None,
     after: Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later: 2023, 2023-05-01.")] = None,
     before: Annotated[str | None, typer.Option(metavar="DATE", help="Taken earlier than that.")] = None,
     camera: Annotated[str | None, typer.Option(help="Part of the camera's maker and model.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="In this category; see `photoindex categories`.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
-    has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces or tags.")] = None,
+    has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces, ...")] = None,
     models: ModelsOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show why each photo is in the result.")] = False,
+    explain: Annotated[bool, _EXPLAIN] = False,
 ) -> None:
     """Find photos by what they show, the text in them, their tags, names, places, dates and cameras."""
     leave_out_pandas()
-    from photoindex.records import Filters
+    from photoindex.pure.query import NOTHING
     from photoindex.render.results import print_hits
     from photoindex.search import SearchOptions, find
 
-    filters = Filters(
-        after=parse_date(after, "--after"),
-        before=parse_date(before, "--before"),
-        camera=camera,
-        tags=tuple(tag or ()),
-        categories=tuple(category or ()),
-        has=tuple(has or ()),
-    )
-    query = " ".join(words or ())
-    if not query.strip() and not filters:
-        raise UsageError("Say what to search: some words, or a filter such as --after 2023.")
+    named = {"after": after, "before": before, "camera": camera, "tag": tag, "category": category, "has": has}
+    query = query_of(words or (), named, like or (), add or (), subtract or ())
+    if query == NOTHING:
+        raise UsageError("Say what to search: some words, a filter such as date:2023, or --like a.jpg.")
     opened, settings = open_library(library, models)
     options = SearchOptions(
         mode=mode.value,
         limit=limit,
-        filters=filters,
         explain=explain,
         everything=everything,
         sort=sort.value,
@@ -106,7 +112,7 @@ def search(
     )
     found = find(opened, query, registry_of(settings), settings.models_dir, options)
     print_hits(found.hits, output, null, explain)
-    for line in _summary(found, query, filters):
+    for line in summary(found, query):
         note(line)
 
 
@@ -126,17 +132,49 @@ def parse_weights(text: str | None) -> dict[str, float]:
     return weights
 
 
-def _summary(found: Found, query: str, filters: Filters) -> list[str]:
+def similar(
+    photo: Annotated[str, typer.Argument(help="A picture file, or the first characters of a photo's SHA-256.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUERY]", help="Filters, and words or pictures to add.")
+    ] = None,
+    library: LibraryOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
+    models: ModelsOption = None,
+    output: FormatOption = Format.table,
+    null: NullOption = False,
+    explain: Annotated[bool, _EXPLAIN] = False,
+) -> None:
+    """Find photos that look like one: one of the library, or any picture file."""
+    leave_out_pandas()
+    from photoindex.render.results import print_hits
+    from photoindex.search import SearchOptions
+    from photoindex.search import similar as find
+
+    query = query_of(words or (), {})
+    opened, settings = open_library(library, models)
+    options = SearchOptions(limit=limit, explain=explain, warn=note)
+    found = find(opened, photo.strip(), query, registry_of(settings), settings.models_dir, options)
+    print_hits(found.hits, output, null, explain)
+    if not found.hits:
+        note("Nothing found.")
+
+
+def summary(found: Found, query: Node) -> list[str]:
     """What the list itself does not say: that there is no good match, or more than are shown."""
+    from photoindex.pure.query import fields_of, split
+
     good = sum(hit.kept for hit in found.hits)
     if found.total > good:
         total = f"more than {found.total:,}" if found.more else f"{found.total:,}"
         return [f"{good} of {total} shown; --limit 0 lists all."]
     if found.total:
         return []
-    if query.strip() and found.cut:
+    if split(query).texts and found.cut:
         return ["No good match." + ("" if found.hits else " --all shows what is nearest.")]
-    asks_steps = filters.tags or filters.categories or {"tags", "faces"} & set(filters.has)
+    asks_steps = any(
+        field.name in ("tag", "category", "faces") or str(field) in ("has:faces", "has:tags", "has:people")
+        for field in fields_of(query)
+    )
     return [
         "Nothing found." + (" `photoindex status` shows whether tags and faces were analysed." if asks_steps else "")
     ]

@@ -89,7 +89,7 @@ class Finder:
             WHERE p.photo_id IN (SELECT photo_id FROM files) AND {where}
             ORDER BY m.taken_at DESC NULLS LAST, p.photo_id"""  # noqa: S608
         try:
-            found: list[int] = self._con.execute(sql, question.values).fetchnumpy()["photo_id"].tolist()
+            found: list[int] = self._con.sql(sql, params=question.values).to_arrow_table()["photo_id"].to_pylist()
             return found
         finally:
             for name in question.tables:

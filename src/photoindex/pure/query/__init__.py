@@ -2,6 +2,6 @@
 
 from photoindex.pure.query.parser import parse, parse_term
 from photoindex.pure.query.plan import Plan, combine, split
-from photoindex.pure.query.tree import Node
+from photoindex.pure.query.tree import NOTHING, Node, fields_of
 
-__all__ = ["Node", "Plan", "combine", "parse", "parse_term", "split"]
+__all__ = ["NOTHING", "Node", "Plan", "combine", "fields_of", "parse", "parse_term", "split"]

@@ -168,5 +168,12 @@ def either(*nodes: Node) -> Node:
     return parts[0] if len(parts) == 1 else Or(parts)
 
 
+def fields_of(node: Node) -> list[Field]:
+    """Every field in a query, also those that exclude."""
+    if isinstance(node, And | Or):
+        return [field for part in node.parts for field in fields_of(part)]
+    return fields_of(node.part) if isinstance(node, Not) else [node] if isinstance(node, Field) else []
+
+
 def quote(text: str) -> str:
     return '"' + re.sub(r'(["“”„\\])', r"\\\1", text) + '"'
