@@ -20,7 +20,7 @@ from conftest import QUICK, Shell, draw
 from photoindex.doctor.gpus import driver_version, pci_gpus
 from photoindex.doctor.library import LibraryFacts, read_library
 from photoindex.doctor.library_checks import check_library
-from photoindex.doctor.machine import cgroup_limits, parse_cpuinfo
+from photoindex.doctor.machine import core_limit, parse_cpuinfo
 from photoindex.doctor.machine_checks import check_machine
 from photoindex.doctor.measure import Stage
 from photoindex.doctor.model_checks import check_models
@@ -347,22 +347,18 @@ def test_limits_of_containers_are_read_in_both_versions_and_from_the_groups_arou
     inner.mkdir(parents=True)
     own.write_text("0::/a/b\n")
     (inner / "cpu.max").write_text("max 100000\n")
-    (inner / "memory.max").write_text("8000000000\n")
     (inner.parent / "cpu.max").write_text("150000 100000\n")
-    (inner.parent / "memory.max").write_text("max\n")
-    assert cgroup_limits(tmp_path / "v2", own) == (1.5, 8_000_000_000)
+    assert core_limit(tmp_path / "v2", own) == 1.5
 
-    old = tmp_path / "v1"
-    for controller, name, text in (
-        ("cpu", "cpu.cfs_quota_us", "200000"),
-        ("cpu", "cpu.cfs_period_us", "100000"),
-        ("memory", "memory.limit_in_bytes", "9223372036854771712"),
-    ):
-        (old / controller / "docker").mkdir(parents=True, exist_ok=True)
-        (old / controller / "docker" / name).write_text(text)
+    old = tmp_path / "v1" / "cpu" / "docker"
+    old.mkdir(parents=True)
+    (old / "cpu.cfs_quota_us").write_text("200000")
+    (old / "cpu.cfs_period_us").write_text("100000")
     own.write_text("4:memory:/docker\n3:cpu,cpuacct:/docker\n")
-    assert cgroup_limits(old, own) == (2.0, None)
-    assert cgroup_limits(tmp_path / "nowhere", tmp_path / "nothing") == (None, None)
+    assert core_limit(tmp_path / "v1", own) == 2.0
+    (old / "cpu.cfs_quota_us").write_text("-1")
+    assert core_limit(tmp_path / "v1", own) is None
+    assert core_limit(tmp_path / "nowhere", tmp_path / "nothing") is None
 
 
 def test_gpus_are_seen_on_the_bus_without_a_driver(tmp_path: Path) -> None:
@@ -395,16 +391,16 @@ def test_missing_weights_come_with_each_command_once() -> None:
         ModelFacts("tags", "zero-shot", "missing", "x", pull, 0),
         ModelFacts("ocr", "bundled", "installed"),
     ]
-    [finding] = check_models(facts, "fast", 50 * GB)
+    [finding] = check_models(facts, 50 * GB)
     assert (finding.code, finding.level, finding.commands) == ("weights_missing", "warning", (pull,))
-    assert "no_room_for_weights" in levels(check_models(facts, "fast", GB))
+    assert "no_room_for_weights" in levels(check_models(facts, GB))
 
 
 def test_a_model_whose_files_are_damaged_and_one_whose_form_deviates() -> None:
     broken = ModelFacts("faces", "buffalo", "broken", "it has 3 bytes", "photoindex models pull buffalo")
     refused = ModelFacts("embedding", "clip", "installed", refused_forms={"visual": "it deviates (cosine 0.9)"})
     nothing = ModelFacts("ocr", "pp", "installed", "Nothing on this machine can run it", ways=(Way("a", "absent"),))
-    found = check_models([broken, refused, nothing], "fast")
+    found = check_models([broken, refused, nothing])
     assert [(each.code, each.level) for each in found] == [
         ("model_unusable", "problem"),
         ("model_unusable", "problem"),
@@ -491,6 +487,31 @@ def test_every_stage_is_measured_on_the_users_own_pictures(tiny_clip: Shell, tmp
     assert embedding["runtime"] == stages["embedding"]["runtime"]
 
 
+def test_a_form_that_is_cut_short_is_told_with_what_runs_in_its_place(tiny_clip: Shell, tmp_path: Path) -> None:
+    with (tiny_clip.home / "models.toml").open("a") as file:
+        file.write('\n[profiles.vectors]\nembedding = "tiny-clip"\n')
+    (tmp_path / "mine").mkdir()
+    draw(1).save(tmp_path / "mine" / "1.jpg")
+    doctor = ("doctor", "--profile", "vectors", "--photos", tmp_path / "mine", "--json")
+    tiny_clip(*doctor)
+    [form] = (tiny_clip.home / "models").rglob("visual.onnx")
+    form.write_bytes(form.read_bytes()[:5000])
+    ran = tiny_clip(*doctor)
+    [finding] = [each for each in ran.json["findings"] if each["code"] == "runtime_fell"]
+    assert "and runs on torch-cpu-" in finding["message"]
+    assert "when tried once more" not in finding["message"]
+
+
+def test_a_library_whose_model_is_no_longer_described(tiny_clip: Shell, photos: Path) -> None:
+    tiny_clip.scan(photos, code=1)
+    with Library.writing(tiny_clip.folder) as library:
+        library.catalog.set_setting("profile", "gone")
+    ran = tiny_clip("doctor", "--quick", "--json", code=1)
+    [finding] = [each for each in ran.json["findings"] if each["code"] == "library_model_unknown"]
+    assert "gone" in finding["message"]
+    assert finding["commands"] == ["photoindex scan FOLDER --profile fast"]
+
+
 def test_a_folder_without_pictures_is_wrong_usage(run: Shell, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert "holds no pictures" in run("doctor", "--photos", tmp_path / "none", code=2).err
@@ -505,14 +526,14 @@ def test_json_is_documented(run: Shell) -> None:
 
 
 def _troubled() -> Examination:
-    gpu = machine(gpus=(SILENT,), opencvs=("opencv-python-headless", "opencv-python"), budget=6 * GB)
+    gpu = machine(gpus=(SILENT,), opencvs=("opencv-python-headless", "opencv-python"))
     missing = ModelFacts("embedding", "siglip", "missing", "x", "photoindex models pull siglip", GB)
     path = "/home/somebody/with a very long path/" + "folder/" * 12
     library = LibraryFacts(path, failures=(), last_run=None)
     stages = (stage("decode", 20.0), stage("ocr", 5.0, "openvino-cpu-bf16"), Stage("faces", skipped="weights_missing"))
     findings = [
         *check_machine(gpu),
-        *check_models([missing], "fast"),
+        *check_models([missing]),
         *check_speed(stages, gpu),
         *check_library(library),
     ]

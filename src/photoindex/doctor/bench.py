@@ -16,11 +16,13 @@ import photoindex
 from photoindex.config import Settings
 from photoindex.doctor.facts import package_versions
 from photoindex.doctor.measure import Stage, measure
-from photoindex.doctor.report import scratch_home, steps_of
+from photoindex.doctor.report import scratch_home
 from photoindex.doctor.samples import SET, content_of, make_samples
 from photoindex.errors import UsageError
 from photoindex.models.registry import Registry
 from photoindex.runtimes.fingerprint import fingerprint
+from photoindex.scan.steps import resolve_steps
+from photoindex.steps import choose_steps
 
 FORMAT = 1
 # Fewer parts than this tell nothing of the spread.
@@ -75,14 +77,15 @@ def bench(
     settings: Settings, registry: Registry, profile: str, seconds: float, tell: Callable[[str], None]
 ) -> BenchRun:
     """Time every stage in about `seconds` in all, beside loading and preparing. Raises UnknownProfile."""
-    steps = steps_of(settings, registry, profile)
+    models = registry.for_profile(profile)
+    steps = resolve_steps(choose_steps(None), registry, models, settings.models_dir)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    models = sum(spec.task is not None and spec.name not in steps.skipped for spec in steps.specs)
+    opened = sum(spec.task is not None and spec.name not in steps.skipped for spec in steps.specs)
     with tempfile.TemporaryDirectory(prefix="photoindex-bench-", dir=scratch_home(settings)) as temporary:
         tell("making the pictures")
         files = make_samples(Path(temporary) / "photos")
         content = content_of(files)
-        stages = measure(files, steps, Path(temporary), seconds / (2 + max(1, models)), tell)
+        stages = measure(files, steps, Path(temporary), seconds / (2 + max(1, opened)), tell)
     return BenchRun(
         FORMAT,
         photoindex.__version__,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from photoindex.config import Settings
 from photoindex.doctor.records import Cpu, Disk, Memory
+from photoindex.runtimes.machine_memory import default_budget, read_machine_memory
 
 # Linux's words for what models gain from; ARM's flags are listed under "Features".
 _FEATURES = {
@@ -30,14 +31,13 @@ _FEATURES = {
     "sve": "SVE",
     "sve2": "SVE2",
 }
-_UNLIMITED = 1 << 60  # cgroup version 1 writes "no limit" as a number near 2**63
 
 
 def read_cpu() -> Cpu:
     name, features = _described()
     cores = os.cpu_count() or 1
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    allowed, _ = cgroup_limits()
+    allowed = core_limit()
     usable = min(float(mine), allowed) if allowed else float(mine)
     return Cpu(name or platform.processor() or "unknown", platform.machine(), features, cores, usable)
 
@@ -52,33 +52,27 @@ def parse_cpuinfo(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def read_memory() -> Memory:
-    """What there is and what is free now, within the limit of a container."""
-    total, available = _physical()
-    _, limit = cgroup_limits()
-    limited = limit is not None and limit < total
-    total = min(total, limit) if limit else total
+    """What there is and what is free now, within the limit of a container, and what a scan takes of it by default."""
+    memory = read_machine_memory()
+    limited = memory.total < _physical()
     shm = Path("/dev/shm")  # noqa: S108 - looked at, never written
     shared = shutil.disk_usage(shm).total if shm.is_dir() else None
-    return Memory(total, min(available, total), limited, shared)
+    return Memory(memory.total, memory.available, limited, shared, default_budget(memory))
 
 
-def cgroup_limits(
-    mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> tuple[float | None, int | None]:
-    """Cores and bytes that control groups leave this process; None without a limit.
+def _physical() -> int:
+    """Bytes of memory that the machine itself has; 0 where the system does not tell."""
+    names: Callable[[str], int] | None = getattr(os, "sysconf", None)
+    return names("SC_PAGE_SIZE") * names("SC_PHYS_PAGES") if names else 0
 
-    Both versions are read (Linux's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1), in the process's own group
-    and every group around it, because each may be the tightest.
+
+def core_limit(mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+    """The cores that control groups leave this process, such as 1.5; None without a limit.
+
+    Both versions are read (Linux's Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst), in the
+    process's own group and every group around it, because each may be the tightest.
     """
-    cores: list[float] = []
-    sizes: list[int] = []
-    for folder in _groups(mounted, own):
-        cores += _cores(folder)
-        sizes += [int(word) for name in _MEMORY_FILES for word in _words(folder / name) if word.isdigit()]
-    return min(cores, default=None), min((size for size in sizes if size < _UNLIMITED), default=None)
-
-
-_MEMORY_FILES = ("memory.max", "memory.limit_in_bytes")
+    return min((cores for folder in _groups(mounted, own) for cores in _cores(folder)), default=None)
 
 
 def _groups(mounted: Path, own: Path) -> list[Path]:
@@ -135,24 +129,6 @@ def _asked(key: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=5).stdout.strip()  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return ""
-
-
-def _physical() -> tuple[int, int]:
-    try:
-        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return (_kibibytes(rows["MemTotal"]), _kibibytes(rows.get("MemAvailable", rows["MemFree"])))
-    except OSError:
-        total = int(_asked("hw.memsize") or 0) or _by_pages()
-        return total, total
-
-
-def _kibibytes(text: str) -> int:
-    return int(text.split(maxsplit=1)[0]) * 1024
-
-
-def _by_pages() -> int:
-    names: Callable[[str], int] | None = getattr(os, "sysconf", None)
-    return names("SC_PAGE_SIZE") * names("SC_PHYS_PAGES") if names else 0
 
 
 def read_disks(settings: Settings) -> tuple[Disk, ...]:

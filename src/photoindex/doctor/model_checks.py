@@ -10,8 +10,8 @@ from photoindex.doctor.records import Finding, Level
 _GB, _MB = 10**9, 10**6
 
 
-def check_models(models: Sequence[ModelFacts], profile: str, free: int | None = None) -> list[Finding]:
-    """Every check of a profile's models. `free`: bytes free on the disk where weights are kept."""
+def check_models(models: Sequence[ModelFacts], free: int | None = None) -> list[Finding]:
+    """Every check of the chosen models. `free`: bytes free on the disk where weights are kept."""
     missing = [facts for facts in models if facts.state == "missing"]
     found = [_missing(missing)] if missing else []
     found += _room(missing, free)
@@ -21,7 +21,7 @@ def check_models(models: Sequence[ModelFacts], profile: str, free: int | None = 
         if facts.prepared is False:
             text = f"{facts.model} is not prepared for this machine yet; a scan does that first, in about a minute."
             found.append(_finding("ok", "model_not_prepared", text))
-    return found or [_finding("ok", "models", f"All models of the profile {profile} are there.")]
+    return found or [_finding("ok", "models", "The weights of all chosen models are there.")]
 
 
 def _finding(level: Level, code: str, message: str, advice: str = "", *commands: str) -> Finding:
@@ -29,10 +29,12 @@ def _finding(level: Level, code: str, message: str, advice: str = "", *commands:
 
 
 def _missing(missing: Sequence[ModelFacts]) -> Finding:
-    tasks = ", ".join(facts.task for facts in missing)
+    tasks = ", ".join(facts.task for facts in missing if not facts.stand_in)
+    poorer = [f"{facts.task} with {facts.stand_in}" for facts in missing if facts.stand_in]
     known = [facts.bytes for facts in missing if facts.bytes]
     size = f" (about {_said(sum(known))})" if len(known) == len(missing) else ""
-    text = f"Weights are not installed, so scans skip: {tasks}."
+    does = [*([f"skip {tasks}"] if tasks else []), *([f"do {' and '.join(poorer)}"] if poorer else [])]
+    text = f"Weights are not installed, so scans {' and '.join(does)}."
     return _finding("warning", "weights_missing", text, f"Fetch them{size}, then scan again:", *_commands(missing))
 
 

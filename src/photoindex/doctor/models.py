@@ -8,11 +8,13 @@ from pathlib import Path
 
 from photoindex.errors import ModelBroken, ModelMissing, PhotoindexError
 from photoindex.models.install import download_bytes, locate
-from photoindex.models.registry import ZERO_SHOT, Registry
-from photoindex.models.spec import InstalledModel, ModelSpec
+from photoindex.models.registry import Registry
+from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelSpec, Task
 from photoindex.runtimes.calibration import rank, stored
 from photoindex.runtimes.candidates import candidates
+from photoindex.runtimes.faults import disagreement, not_numbers, one_line
 from photoindex.runtimes.measure import Measurement
+from photoindex.scan.steps import Steps
 from photoindex.steps.forms import forms_ready, read_forms
 
 _OPENCV = "opencv-cpu-f32"
@@ -35,7 +37,9 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A profile's model for a task. `state`: installed, missing or broken; `bytes` of its download where known.
+    """The model of a task. `state`: installed, missing or broken; `bytes` of its download where known.
+
+    `stand_in`: a model that comes along and does the task until this one is installed.
 
     `prepared`: whether its forms for this machine are made (None where it needs none); `refused_forms`: form to the
     reason why it failed its check against torch. `runtime`: what a scan tries first, `why` in a sentence; `measured`:
@@ -48,6 +52,7 @@ class ModelFacts:
     problem: str | None = None
     command: str | None = None
     bytes: int | None = None
+    stand_in: str | None = None
     prepared: bool | None = None
     refused_forms: Mapping[str, str] = field(default_factory=dict)
     ways: tuple[Way, ...] = ()
@@ -56,9 +61,33 @@ class ModelFacts:
     why: str = ""
 
 
-def read_models(registry: Registry, profile: str, models_dir: Path) -> list[ModelFacts]:
-    """The models of a profile, in the order of its tasks. Raises UnknownProfile."""
-    return [_read(registry, spec, models_dir) for spec in registry.for_profile(profile).values()]
+def read_models(
+    registry: Registry, models: Mapping[Task, ModelSpec], steps: Steps, models_dir: Path
+) -> list[ModelFacts]:
+    """The model of each task. `steps`: as a scan resolves them, which may put another model in the place of one."""
+    found = [_read(registry, spec, models_dir) for spec in models.values()]
+    used = {name: installed.spec.name for name, installed in steps.installed.items()}
+    return [
+        replace(facts, stand_in=used[facts.task]) if used.get(facts.task, facts.model) != facts.model else facts
+        for facts in found
+    ]
+
+
+def failure_of(installed: InstalledModel, runtime: str) -> str:
+    """Why `runtime` does not run a model that it should run: it is opened and tried once more."""
+    form, _ = _form(installed)
+    found = candidates(form, installed.spec.runtimes) if form else ()
+    candidate = next((each for each in found if each.name == runtime and each.absent is None), None)
+    if candidate is None:
+        return "it is not there"
+    try:
+        session = candidate.open()
+        probe, expected = read_forms(installed).check("visual") if installed.spec.task == "embedding" else ({}, {})
+        outputs = session.run(probe) if probe else {}
+        session.close()
+        return not_numbers(outputs) or disagreement(outputs, expected) or "it did work when tried once more"
+    except Exception as error:  # noqa: BLE001 - whatever a runtime throws is the answer
+        return one_line(error)
 
 
 def _read(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelFacts:

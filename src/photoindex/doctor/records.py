@@ -42,12 +42,16 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`total` is what this process may have: the machine's, or its container's. `shared`: the size of /dev/shm."""
+    """`total` is what this process may have: the machine's, or its container's. `shared`: the size of /dev/shm.
+
+    `budget`: what a scan takes of it at most, unless `--max-memory` says otherwise.
+    """
 
     total: int
     available: int
     limited: bool = False
     shared: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Disk:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """`packages`: versions of the main packages; `opencvs` and `onnxruntimes`: distributions that bring
-    the same files; `opencv_problem`: why OpenCV does not work; `budget`: what models and batches of a scan may take."""
+    the same files; `opencv_problem`: why OpenCV does not work."""
 
     system: str
     python: str
@@ -87,7 +91,6 @@ class Machine:
     opencvs: tuple[str, ...] = ()
     opencv_problem: str | None = None
     disks: tuple[Disk, ...] = ()
-    budget: int | None = None
 
 
 def worst(levels: list[Level]) -> Level:

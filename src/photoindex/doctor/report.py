@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from photoindex.doctor.library_checks import check_library
 from photoindex.doctor.machine_checks import check_machine
 from photoindex.doctor.measure import Stage, measure
 from photoindex.doctor.model_checks import check_models
-from photoindex.doctor.models import ModelFacts, read_models
+from photoindex.doctor.models import ModelFacts, failure_of, read_models
 from photoindex.doctor.records import Finding, Level, Machine, worst
 from photoindex.doctor.samples import find_samples, make_samples
-from photoindex.doctor.speed import Bottleneck, check_speed, find_bottleneck, uses_gpu
+from photoindex.doctor.speed import Bottleneck, check_choice, check_speed, find_bottleneck, uses_gpu
+from photoindex.errors import UnknownModel, UnknownProfile
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
+from photoindex.models.spec import ModelSpec, Task
 from photoindex.records import FoundFile
+from photoindex.scan.chosen import PROFILE, chosen_models
 from photoindex.scan.steps import Steps, resolve_steps
 from photoindex.steps import choose_steps
 from photoindex.store.library import Library
@@ -72,15 +75,19 @@ def examine(settings: Settings, registry: Registry, plan: Plan) -> Examination:
     plan.tell("looking at the machine")
     machine = read_machine(settings)
     library = read_library(settings.library, plan.option)
-    profile = plan.profile or _profile_of(settings.library, library) or DEFAULT_PROFILE
-    stages, samples = _timed(settings, registry, profile, plan) if plan.seconds else ((), "")
-    models = read_models(registry, profile, settings.models_dir)  # after the timing, which prepares and may measure
+    chosen, choice = _chosen(settings, registry, plan.profile, library)
+    steps = resolve_steps(choose_steps(None), registry, chosen, settings.models_dir)
+    notes = len(steps.notes)  # from here on they tell of runtimes that failed at work
+    stages, samples = _timed(settings, steps, plan) if plan.seconds else ((), "")
+    models = read_models(registry, chosen, steps, settings.models_dir)  # after the timing, which prepares them
     free = next((disk.free for disk in machine.disks if disk.use == "models"), None)
-    findings = [*check_machine(machine), *check_models(models, profile, free), *check_speed(stages, machine)]
+    findings = [*check_machine(machine), *choice, *check_models(models, free), *check_speed(stages, machine)]
+    findings += check_choice(models, stages, lambda task, runtime: failure_of(steps.installed[task], runtime))
+    findings += [Finding("warning", "speed", "runtime_changed", note) for note in steps.notes[notes:]]
     findings += check_library(library) if library else []
     return Examination(
         photoindex.__version__,
-        profile,
+        plan.profile or _profile_of(settings, library),
         machine,
         tuple(models),
         library,
@@ -91,25 +98,36 @@ def examine(settings: Settings, registry: Registry, plan: Plan) -> Examination:
     )
 
 
-def _profile_of(folder: Path, library: LibraryFacts | None) -> str | None:
-    """The profile that the library was filled with."""
+def _chosen(
+    settings: Settings, registry: Registry, profile: str | None, library: LibraryFacts | None
+) -> tuple[Mapping[Task, ModelSpec], list[Finding]]:
+    """The models of `profile`, else those that the library's scans use. Raises UnknownProfile for `profile`."""
+    if profile is None and library is not None and library.error is None:
+        try:
+            return chosen_models(Library.open(settings.library), registry), []
+        except (UnknownModel, UnknownProfile) as error:
+            text = f"The library was made with what models.toml no longer holds. {error}"
+            advice = "Add the block again, or choose another:"
+            command = library.command("scan", "FOLDER", "--profile", DEFAULT_PROFILE)
+            finding = Finding("problem", "models", "library_model_unknown", text, advice, (command,))
+            return registry.for_profile(DEFAULT_PROFILE), [finding]
+    return registry.for_profile(profile or DEFAULT_PROFILE), []
+
+
+def _profile_of(settings: Settings, library: LibraryFacts | None) -> str:
+    """The profile that the library was filled with, else the one that a new library would get."""
     if library is None or library.error is not None:
-        return None
-    return Library.open(folder).catalog.settings().get("profile")
+        return DEFAULT_PROFILE
+    return Library.open(settings.library).catalog.settings().get(PROFILE, DEFAULT_PROFILE)
 
 
-def _timed(settings: Settings, registry: Registry, profile: str, plan: Plan) -> tuple[Sequence[Stage], str]:
+def _timed(settings: Settings, steps: Steps, plan: Plan) -> tuple[Sequence[Stage], str]:
     assert plan.seconds is not None
     with tempfile.TemporaryDirectory(prefix="photoindex-doctor-", dir=scratch_home(settings)) as temporary:
         scratch = Path(temporary)
         plan.tell("making sample pictures" if plan.photos is None else "choosing pictures")
         files = find_samples(plan.photos, _SAMPLES) if plan.photos else make_samples(scratch / "photos")
-        return measure(files, steps_of(settings, registry, profile), scratch, plan.seconds, plan.tell), _said(files)
-
-
-def steps_of(settings: Settings, registry: Registry, profile: str) -> Steps:
-    """All steps, with the profile's models as far as they are installed."""
-    return resolve_steps(choose_steps(None), registry, registry.for_profile(profile), settings.models_dir)
+        return measure(files, steps, scratch, plan.seconds, plan.tell), _said(files)
 
 
 def scratch_home(settings: Settings) -> Path | None:

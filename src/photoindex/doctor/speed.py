@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from photoindex.doctor.measure import DECODE, STORE, Stage
+from photoindex.doctor.models import ModelFacts
 from photoindex.doctor.records import Finding, Machine
 
 _ADVICE = {
@@ -56,20 +57,35 @@ def check_speed(stages: Sequence[Stage], machine: Machine) -> list[Finding]:
     return found
 
 
+def check_choice(
+    models: Sequence[ModelFacts], stages: Sequence[Stage], why: Callable[[str, str], str]
+) -> list[Finding]:
+    """Models that did not run on what was first for them. `why(task, runtime)`: the reason, asked only then."""
+    ran = {stage.name: stage.runtime for stage in stages if stage.runtime}
+    found = []
+    for facts in models:
+        have = ran.get(facts.task)
+        if facts.runtime and have and facts.runtime not in have.split(" + "):
+            reason = why(facts.task, facts.runtime)
+            text = f"{facts.model} was to run on {facts.runtime}, and runs on {have}: {reason}"
+            found.append(Finding("warning", "speed", "runtime_fell", text))
+    return found
+
+
 def uses_gpu(stages: Sequence[Stage]) -> bool:
     """Whether any model ran elsewhere than on the processor."""
-    return any(_device(stage) not in ("", "cpu") for stage in stages)
+    return any(_devices(stage) - {"cpu"} for stage in stages)
 
 
-def _device(stage: Stage) -> str:
-    """The device in a runtime's name, such as `cuda` in `torch-cuda-f16`; nothing for stages without a model."""
-    parts = (stage.runtime or "").split("-")
-    return parts[1] if len(parts) == 3 else ""
+def _devices(stage: Stage) -> set[str]:
+    """The devices in a runtime's name, such as `cuda` in `torch-cuda-f16`; none for stages without a model."""
+    names = [name.split("-") for name in (stage.runtime or "").split(" + ")]
+    return {parts[1] for parts in names if len(parts) == 3 and parts[0] != "numpy"}
 
 
 def _fell_back(stage: Stage, machine: Machine) -> bool:
     """A runtime that could have run it says that it reaches a GPU, and the model runs on the processor all the same."""
-    if _device(stage) != "cpu":
+    if "cpu" not in _devices(stage):
         return False
     return any(gpu.usable for gpu in machine.gpus) and any(runtime.accelerated for runtime in machine.runtimes)
 

@@ -126,7 +126,7 @@ def _machine_rows(machine: Machine) -> Iterator[tuple[str, str]]:
     yield "processor", ", ".join([cpu.name, *cpu.features])
     limit = "" if cpu.usable >= cpu.cores else " (limited)"
     yield "cores", f"{cpu.usable:g} of {cpu.cores}{limit}"
-    budget = f"; a scan's models and batches may take {size(machine.budget)}" if machine.budget else ""
+    budget = f"; a scan takes at most {size(memory.budget)}" if memory.budget else ""
     bounded = " (limited)" if memory.limited else ""
     yield "memory", f"{size(memory.total)}{bounded}, {size(memory.available)} free{budget}"
     yield "GPU", "; ".join(map(_gpu_text, machine.gpus)) or "none"
@@ -156,6 +156,8 @@ def _opencv_text(machine: Machine) -> list[str]:
 
 
 def _model_text(model: ModelFacts) -> str:
+    if model.stand_in:
+        return f"{model.model}: not installed; {model.stand_in}, which comes along, stands in"
     if model.state != "installed":
         return f"{model.model}: {'not installed' if model.state == 'missing' else 'cannot be used'}"
     runs = f" on {model.runtime}" if model.runtime else ""
