@@ -41,9 +41,13 @@ def status(library: LibraryOption = None, output: ObjectFormatOption = ObjectFor
 
 def _notes(library: Library, settings: Settings) -> list[str]:
     """What the library is not up to date with, and the command for it."""
+    from photoindex.scan.switching import describe, pending_change
     from photoindex.scan.tagging import threshold_notes
 
-    return threshold_notes(library, registry_of(settings).models, settings.models_dir)
+    registry = registry_of(settings)
+    change = pending_change(library, registry, settings.models_dir)
+    told = [f"{describe(change)}. The old vectors are searched until then; a scan goes on."] if change else []
+    return told + threshold_notes(library, registry.models, settings.models_dir)
 
 
 def show(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli import model_files
+from photoindex.cli import model_files, models_use
 from photoindex.cli.options import ModelsOption, ObjectFormatOption
 from photoindex.render.output import ObjectFormat
 from photoindex.render.text import note
@@ -97,3 +97,4 @@ def _verified(names: list[str], models: str | None) -> list[Checked]:
 
 
 model_files.register(app)
+models_use.register(app)

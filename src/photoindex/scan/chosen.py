@@ -1,15 +1,17 @@
-"""Which model does each task: the user's own choice, then the profile."""
+"""Which model does each task in a library: the user's own choice, then the profile that it was last scanned with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
-from photoindex.models.registry import DEFAULT_PROFILE, Registry
-from photoindex.models.spec import ModelSpec, Task
+from photoindex.errors import UsageError
+from photoindex.models.registry import DEFAULT_PROFILE, TASKS, Registry
+from photoindex.models.spec import ZERO_SHOT, ModelSpec, Task
 from photoindex.store.library import Library
 
 PROFILE = "profile"
-_CHOICE = "model for "
+_CHOICE = "model for {}"
 
 
 def chosen_models(library: Library, registry: Registry, profile: str | None = None) -> dict[Task, ModelSpec]:
@@ -26,8 +28,47 @@ def chosen_models(library: Library, registry: Registry, profile: str | None = No
 
 def choices_in(settings: Mapping[str, str]) -> dict[Task, str]:
     """The models that `photoindex models use` chose, by task."""
-    return {
-        key.removeprefix(_CHOICE): value  # type: ignore[misc]
-        for key, value in settings.items()
-        if key.startswith(_CHOICE)
-    }
+    return {cast("Task", task): settings[key] for task in TASKS if (key := _CHOICE.format(task)) in settings}
+
+
+def remember_profile(library: Library, profile: str | None) -> str:
+    """Before a scan: a profile that is asked for replaces what was chosen before. Returns the library's profile."""
+    name = profile or library.catalog.settings().get(PROFILE, DEFAULT_PROFILE)
+    forgotten = {_CHOICE.format(task): None for task in TASKS} if profile is not None else {}
+    library.catalog.set_settings({PROFILE: name, **forgotten})
+    return name
+
+
+def choose_model(library: Library, registry: Registry, spec: ModelSpec) -> dict[Task, ModelSpec]:
+    """From now on `spec` does its task in this library. Returns all that was chosen.
+
+    Zero-shot tags go along to the vectors of another embedding model. Raises UsageError where no tags model fits.
+    """
+    now = chosen_models(library, registry)
+    chosen: dict[Task, ModelSpec] = {spec.task: spec}
+    base, tags = (now | chosen).get("embedding"), (now | chosen).get("tags")
+    if base is not None and tags is not None and tags.architecture == ZERO_SHOT:
+        wanted = str(tags.options["embedding"])
+        if wanted != base.name and spec.task == "tags":
+            raise UsageError(
+                f"{spec.name} builds on the vectors of {wanted}, and this library's are of {base.name}."
+                f" Run `photoindex models use {wanted}` first."
+            )
+        if wanted != base.name:
+            chosen["tags"] = _zero_shot_on(registry, base, tags)
+    library.catalog.set_settings({_CHOICE.format(task): model.name for task, model in chosen.items()})
+    return chosen
+
+
+def _zero_shot_on(registry: Registry, base: ModelSpec, tags: ModelSpec) -> ModelSpec:
+    for other in registry.models.values():
+        if other.architecture == ZERO_SHOT and other.options["embedding"] == base.name:
+            return other
+    others = [
+        model.name for model in registry.models.values() if model.task == "tags" and model.architecture != ZERO_SHOT
+    ]
+    raise UsageError(
+        f"The tags of this library are by {tags.name}, which does not build on the vectors of {base.name}."
+        f" Add a zero-shot block for {base.name} to your models.toml, or choose other tags first:"
+        f" `photoindex models use {others[0]}`."
+    )

@@ -13,6 +13,7 @@ from photoindex.records import Analysed, FoundFile, KnownFile, Outcome, Problem,
 from photoindex.store.arrow import decode_path, delete_matching, encode_path, insert, to_arrow
 from photoindex.store.connection import CatalogFile
 from photoindex.store.facts import FACT_TABLES, fact_rows
+from photoindex.store.other_models import set_aside, take_back
 from photoindex.store.tag_scores import derive_tags
 
 if TYPE_CHECKING:
@@ -99,9 +100,13 @@ class Catalog:
             return dict(con.execute("SELECT key, value FROM settings").fetchall())
 
     def set_setting(self, key: str, value: str) -> None:
+        self.set_settings({key: value})
+
+    def set_settings(self, changes: Mapping[str, str | None]) -> None:
+        """Set these settings, and forget those whose value is None, all or nothing."""
         with self.file.write() as con:
-            con.execute("DELETE FROM settings WHERE key = ?", [key])
-            con.execute("INSERT INTO settings VALUES (?, ?)", [key, value])
+            delete_matching(con, "settings", ["key"], [(key,) for key in changes])
+            insert(con, "settings", ["key", "value"], [(k, v) for k, v in changes.items() if v is not None])
 
     def set_categories(self, categories: Mapping[str, Sequence[str]]) -> None:
         """Replace the table that says which tags make up a category."""
@@ -178,6 +183,28 @@ class Catalog:
             insert(con, "walk_problems", ["path", "code", "message"], rows)
 
     # -- what is due
+
+    def present_among(self, photo_ids: Collection[int]) -> list[int]:
+        """Those of these photos that have a file which is not missing."""
+        sql = "SELECT DISTINCT photo_id FROM files SEMI JOIN asked USING (photo_id) WHERE missing_since IS NULL"
+        with self.file.read() as con:
+            con.register("asked", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            return [row[0] for row in con.execute(sql).fetchall()]
+
+    def has_aside(self, model: str) -> bool:
+        """Whether vectors of this model were made before those of another took their place."""
+        with self.file.read() as con:
+            return con.execute("SELECT 1 FROM ledger_aside WHERE model = ? LIMIT 1", [model]).fetchall() != []
+
+    def take_back(self, want: Wanted, have: Collection[int]) -> int:
+        """Count vectors of a model used before as done where they are still there (`have`). Returns how many."""
+        with self.file.write() as con:
+            return take_back(con, want.version, want.model or "", want.fingerprint, have)
+
+    def forget_aside(self, step: str) -> None:
+        """The vectors of other models for this step are gone."""
+        with self.file.write() as con:
+            con.execute("DELETE FROM ledger_aside WHERE step = ?", [step])
 
     def due(
         self, wanted: Sequence[Wanted], decode_version: int, again: Collection[str] = (), retry: bool = False
@@ -335,6 +362,7 @@ def _save_photos(con: DuckDBPyConnection, batch: Sequence[Analysed]) -> None:
 
 def _save_ledger(con: DuckDBPyConnection, outcomes: Sequence[tuple[int, Outcome]], run_id: int) -> None:
     """Rows of these steps are replaced; a decoding that failed once is over when the photo has come through."""
+    set_aside(con, outcomes)
     done = {(i, DECODE) for i, _ in outcomes}
     delete_matching(con, "ledger", ["photo_id", "step"], [*done, *((i, o.step) for i, o in outcomes)])
     rows = [

@@ -86,7 +86,21 @@ def _duplicates(con: DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE looks (a BIGINT, b BIGINT, version INTEGER, look VARCHAR)")
 
 
-MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (_m001, _tag_scores, _model_versions, _duplicates)
+def _ledger_aside(con: DuckDBPyConnection) -> None:
+    """What the ledger said of vectors that lie beside those in use: see `store.other_models`."""
+    con.execute(
+        "CREATE TABLE ledger_aside (photo_id BIGINT, step VARCHAR, version INTEGER, status VARCHAR, model VARCHAR,"
+        " runtime VARCHAR, ms FLOAT, done_at TIMESTAMP, run_id BIGINT, fingerprint VARCHAR)"
+    )
+
+
+MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
+    _m001,
+    _tag_scores,
+    _model_versions,
+    _duplicates,
+    _ledger_aside,
+)
 SCHEMA = len(MIGRATIONS)
 
 
