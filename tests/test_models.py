@@ -134,6 +134,13 @@ def test_the_memory_of_a_model_that_does_not_say_is_estimated_from_its_files(tmp
     assert estimate.for_picture("bf16") >= 10_000_000
 
 
+def test_the_readmes_models_toml_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    [block] = re.findall(r"```toml\n(.*?)```", readme, re.DOTALL)
+    registry = registry_with(tmp_path, block)
+    assert registry.for_profile("mine")["embedding"].path == Path("/data/my-clip")
+
+
 def test_a_user_file_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
     assert load_registry(tmp_path / "none.toml") == load_registry(None)
 

@@ -44,7 +44,14 @@ def test_a_fingerprint_is_short_and_stable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", ['note = "x"', "thresholds = { probability = 0.5 }", 'runtimes = ["torch"]', 'source = "a book"']
+    "extra",
+    [
+        'note = "x"',
+        "thresholds = { probability = 0.5 }",
+        "options = { limit = 3 }",
+        'runtimes = ["torch"]',
+        'source = "a book"',
+    ],
 )
 def test_what_does_not_change_results_does_not_change_it(tmp_path: Path, extra: str) -> None:
     assert fingerprint(installed(tmp_path, extra)) == fingerprint(installed(tmp_path))

@@ -7,14 +7,16 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from conftest import Shell
 from photoindex.errors import (
     DownloadFailed,
     ModelBroken,
@@ -351,6 +353,30 @@ def test_a_server_that_says_less_and_sends_less_without_a_size_is_found_out(tmp_
         fetch(registry, tmp_path)
     with pytest.raises(ModelMissing):
         locate(registry, registry.model("small"), tmp_path / "models")
+
+
+def test_a_killed_pull_leaves_nothing_that_is_used_and_the_next_goes_on(
+    tmp_path: Path, server: Server, run: Shell, ended: Callable[[Popen[bytes]], Popen[bytes]]
+) -> None:
+    server.hang_after = 1_200_000
+    one_file(tmp_path, f"{address(server)}/w", sha256=SHA256, size=len(WEIGHTS))
+    run.home.mkdir()
+    text = (tmp_path / "user.toml").read_text().replace("embedding", "faces")  # whose forms need not be made
+    (run.home / "models.toml").write_text(text)
+    part = run.home / "models" / "small" / ".part-weights.bin"
+    process = ended(run.start("models", "pull", "small"))
+    while process.poll() is None and not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = part.stat().st_size
+    assert 0 < kept < len(WEIGHTS)
+    run("models", "path", "small", code=ModelMissing.exit_code)
+    server.hang_after = None
+    server.asked.clear()
+    run("models", "pull", "small")
+    assert server.asked == [("GET", "/w", f"bytes={kept}-")]
+    assert (part.parent / "weights.bin").read_bytes() == WEIGHTS
 
 
 def test_a_kill_between_the_file_and_its_record_costs_no_second_download(tmp_path: Path, server: Server) -> None:

@@ -20,16 +20,18 @@ from photoindex.models.words import read_vocabulary
 HASHES = "hashes.json"
 # Weights and what describes them; a README or a list of words in a user's own folder is neither.
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".onnx", ".data", ".pdiparams", ".pdmodel", ".xml")
-# The words of a vocabulary and the fingerprint of the embedding model count instead of their names.
-_BY_CONTENT = ("vocabulary", "embedding")
+# The words of a vocabulary and the fingerprint of the embedding model count instead of their names; how many tags are
+# shown is decided when they are, from the scores that are kept.
+_NOT_AS_SUCH = ("vocabulary", "embedding", "limit")
 
 
 def fingerprint(installed: InstalledModel) -> str:
     """Twelve hexadecimal digits that are others when the model would give other results.
 
     Architecture, revision, the bytes of its files, options, the words of a vocabulary, input size and width decide,
-    for zero-shot tags those of the embedding model too. Licence, notes, thresholds, runtimes and the place on disk
-    do not. Files in a user's own folder or in a package are hashed once and then known by size and time.
+    for zero-shot tags those of the embedding model too. Licence, notes, thresholds, limits of what is shown, runtimes
+    and the place on disk do not. Files in a user's own folder or in a package are hashed once and then known by size
+    and time.
     Raises ModelBroken where one cannot be read, RegistryInvalid for a vocabulary that cannot.
     """
     spec = installed.spec
@@ -39,7 +41,7 @@ def fingerprint(installed: InstalledModel) -> str:
         "architecture": spec.architecture,
         "revision": spec.revision,
         "input": [spec.input_size, spec.width],
-        "options": {key: value for key, value in spec.options.items() if key not in _BY_CONTENT},
+        "options": {key: value for key, value in spec.options.items() if key not in _NOT_AS_SUCH},
         "words": read_vocabulary(Path(words)) if words is not None else None,
         "files": None if installed.base else dict(sorted(_contents(installed).items())),
         "base": fingerprint(installed.base) if installed.base else None,
@@ -64,7 +66,7 @@ def _names(spec: ModelSpec) -> list[str]:
 
 def own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
     """The files of a user's folder that are weights, or that the model's options name."""
-    named = {str(value) for key, value in spec.options.items() if key not in _BY_CONTENT and isinstance(value, str)}
+    named = {str(value) for key, value in spec.options.items() if key not in _NOT_AS_SUCH and isinstance(value, str)}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and (path.suffix in _WEIGHTS or name in named):
