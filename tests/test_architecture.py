@@ -15,7 +15,7 @@ LAYERS = [
     "media models runtimes store pure",
     "steps classifiers",
     "scan search dupes people",
-    "doctor",
+    "doctor evaluate",
     "render web demo",
     "cli",
     "__main__ __init__",

@@ -10,6 +10,7 @@ import typer
 
 import photoindex
 from photoindex.cli import bench, categories, demo, doctor, dupes, library, models, scan, search, tags
+from photoindex.cli import eval as evaluation
 from photoindex.errors import PhotoindexError, QueryInvalid
 from photoindex.render.text import note, point_out
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 for module in (scan, search, dupes, library, doctor, bench, demo):
     module.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(evaluation.app, name="eval")
 app.add_typer(categories.app, name="categories")
 app.add_typer(tags.app, name="tags")
 
