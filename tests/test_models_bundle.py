@@ -312,6 +312,16 @@ def test_what_has_no_files_of_its_own_to_export_is_told(here: Machine, tmp_path:
     assert exportable(registry, here.models_dir, [registry.model("rapidocr-ppocr-v6-small")]) == []
 
 
+def test_a_model_that_is_half_there_is_left_out_of_a_bundle_of_all(here: Machine, tmp_path: Path) -> None:
+    record = here.path("two-files") / "installed.json"
+    half = json.loads(record.read_text())
+    del half["files"]["sub/words.txt"]
+    record.write_text(json.dumps(half))
+    assert [each.model for each in here.export(tmp_path / "b")] == ["packed"]
+    with pytest.raises(ModelMissing):
+        here.export(tmp_path / "b", "two-files")
+
+
 def test_a_full_disk_is_told_before_anything_is_copied(
     here: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photoindex.errors import BundleInvalid, ModelBroken, PhotoindexError, UsageError
+from photoindex.errors import BundleInvalid, ModelBroken, ModelMissing, PhotoindexError, UsageError
 from photoindex.models.download import CHUNK, SPARE_BYTES, Fetched, Progress
 from photoindex.models.install import locate
 from photoindex.models.landing import Entries, is_right, is_wanted, land, model_folder, names_of, part_of, put
@@ -49,19 +49,24 @@ def exportable(registry: Registry, models_dir: Path, specs: Sequence[ModelSpec] 
 
     Raises UsageError for one whose files are a package's or the user's own, ModelMissing, ModelBroken.
     """
-    chosen: dict[str, ModelSpec] = {}
-    for spec in registry.models.values() if specs is None else specs:
-        owner = _owner(registry, spec)
-        fetched = owner.package is None and owner.path is None
-        if specs is None:
-            if fetched and read_record(models_dir / owner.name):
-                chosen[owner.name] = owner
-        elif fetched:
-            locate(registry, owner, models_dir)
-            chosen[owner.name] = owner
-        elif owner.path is not None:
+    asked = registry.models.values() if specs is None else specs
+    owners = list({spec.name: spec for spec in (_owner(registry, spec) for spec in asked)}.values())
+    fetched = [owner for owner in owners if owner.package is None and owner.path is None]
+    if specs is None:
+        return [owner for owner in fetched if _is_installed(registry, owner, models_dir)]
+    for owner in owners:
+        if owner.path is not None:
             raise UsageError(f"{owner.name} is your own folder {owner.path}; copy that, and its block of models.toml.")
-    return list(chosen.values())
+        locate(registry, owner, models_dir)
+    return fetched
+
+
+def _is_installed(registry: Registry, spec: ModelSpec, models_dir: Path) -> bool:
+    try:
+        locate(registry, spec, models_dir)
+    except (ModelMissing, ModelBroken):
+        return False
+    return True
 
 
 def _owner(registry: Registry, spec: ModelSpec) -> ModelSpec:

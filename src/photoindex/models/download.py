@@ -233,7 +233,7 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy failed ({inner})"
     if "getaddrinfo" in repr(inner) or "NameResolution" in repr(error) or "gaierror" in type(inner).__name__:
-        return "the name of the host cannot be resolved (is there a network?)"
+        return "the name of the host cannot be resolved; without a network, `photoindex models import DIR` reads a disk"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return f"the connection broke off ({inner})"
     return str(inner)
