@@ -324,25 +324,6 @@ class PhotoRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What a search is limited to, all of it at once. `after` is inclusive, `before` exclusive, by capture time.
-
-    `camera` is part of maker and model in any case; of several tags every one must be there, of several
-    categories too; `has` names gps, text, faces or tags.
-    """
-
-    after: datetime | None = None
-    before: datetime | None = None
-    camera: str | None = None
-    tags: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    has: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self != Filters()
-
-
-@dataclass(frozen=True, slots=True)
 class DocumentParts:
     """What the full-text document of a photo is made of, by field; of a path the last three parts."""
 

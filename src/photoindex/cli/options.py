@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from photoindex.config import Settings, read_settings
-from photoindex.errors import UsageError
 from photoindex.render.output import Format, ObjectFormat
 
 if TYPE_CHECKING:
@@ -32,6 +30,15 @@ ModelsOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How results are printed.")]
 ObjectFormatOption = Annotated[ObjectFormat, typer.Option("--format", help="A table for people, JSON for programs.")]
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        envvar="PHOTOINDEX_RUNTIME",
+        show_envvar=False,
+        help="Run models on this: openvino, torch-cuda-f16, embedding=onnxruntime (also PHOTOINDEX_RUNTIME).",
+    ),
+]
 NullOption = Annotated[bool, typer.Option("-0", "--null", help="Print paths only, each ended by a NUL byte.")]
 
 
@@ -46,15 +53,3 @@ def registry_of(settings: Settings) -> Registry:
     from photoindex.models.registry import load_registry
 
     return load_registry(settings.user_models)
-
-
-def parse_date(text: str | None, option: str) -> datetime | None:
-    """A year, a month, a day or a moment: 2023, 2023-05, 2023-05-01, 2023-05-01T14:30; the start of it."""
-    if text is None:
-        return None
-    for pattern in ("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-    raise UsageError(f"{option}: {text!r} is no date. Write 2023, 2023-05, 2023-05-01 or 2023-05-01T14:30.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from photoindex.errors import PhotoNotFound, QueryInvalid, UsageError
-from photoindex.pure.query.tree import Term
+from photoindex.pure.query.tree import Sum, Term
 from photoindex.records import FloatArray
 from photoindex.store.library import Library
 from photoindex.store.vectors import image_table
@@ -32,7 +32,7 @@ def sum_of(
     parts = [vectors[term.text] if term.like is None else pictures[term.like] for term in terms]
     total = np.stack([sign * unit(part) for sign, part in zip(signed, parts, strict=True)]).sum(axis=0)
     if np.linalg.norm(total) < _LEAST_LENGTH:
-        whole = " + ".join(map(str, terms))
+        whole = str(Sum(tuple(terms)))
         raise QueryInvalid("These cancel each other out: nothing is left to search for.", whole, (0, len(whole)))
     return unit(total)[None]
 

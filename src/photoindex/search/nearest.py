@@ -14,6 +14,7 @@ from photoindex.store.library import Library
 from photoindex.store.vectors import Scored, image_table
 
 _NOT_UNDERSTOOD = "the model does not understand these words: it sees no difference to unrelated ones"
+SUM = "pictures and sums of meanings are not cut: unrelated words say nothing about them"
 _UNMEASURED = "what unrelated words reach is not measured yet; the next scan does it"
 
 
@@ -29,16 +30,17 @@ def by_vector(
     depth: int,
     among: Collection[int] | None,
     known: Background | None,
+    uncut: str = _UNMEASURED,
 ) -> Answers:
     """Photos by the nearness of their vector to that of a text (width,), those that are an answer first.
 
-    `known` is the background that the cut goes by; without one nothing is cut.
+    `known` is the background that the cut goes by; without one nothing is cut, and `uncut` says why.
     """
     table = image_table(model)
     where = level(known.reached - known.words @ known.mean / 2) if known is not None else None
     if known is None or where is None:
         found = library.vectors.nearest(table, query, depth, among)
-        return Answers([Answer(i, s, _within(s), True, _UNMEASURED) for i, s in found], len(found) == depth)
+        return Answers([Answer(i, s, _within(s), True, uncut) for i, s in found], len(found) == depth)
     base = float(query @ known.mean)
     while True:
         found = library.vectors.nearest(table, query, depth, among)

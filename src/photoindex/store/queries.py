@@ -14,7 +14,6 @@ from photoindex.records import (
     DocumentParts,
     Face,
     Failure,
-    Filters,
     Hashes,
     HashRow,
     LedgerRow,
@@ -57,12 +56,6 @@ _ROWS = f"""
 SELECT {_ROW_COLUMNS} FROM files f JOIN wanted w USING (photo_id) JOIN photos p USING (photo_id)
 LEFT JOIN metadata m USING (photo_id)
 """  # noqa: S608
-_HAS = {
-    "gps": "SELECT photo_id FROM metadata WHERE latitude IS NOT NULL",
-    "text": "SELECT photo_id FROM ocr_lines",
-    "faces": "SELECT photo_id FROM faces",
-    "tags": "SELECT photo_id FROM tags",
-}
 
 
 class Queries:
@@ -85,14 +78,6 @@ class Queries:
             ORDER BY f.path"""  # noqa: S608
         with self._file.read() as con:
             return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
-
-    def filtered(self, filters: Filters) -> list[int]:
-        """Photos that pass the filters and have a file, newest first."""
-        where, values = _conditions(filters)
-        sql = f"""SELECT photo_id FROM photos LEFT JOIN metadata m USING (photo_id)
-            WHERE photo_id IN (SELECT photo_id FROM files) {where} ORDER BY m.taken_at DESC NULLS LAST, photo_id"""  # noqa: S608
-        with self._file.read() as con:
-            return [row[0] for row in con.execute(sql, values).fetchall()]
 
     def hashes(self) -> list[HashRow]:
         """The PDQ hashes of every photo that has a present file."""
@@ -238,27 +223,6 @@ SELECT f.path, l.step, l.code, l.message, p.sha256 FROM ledger l JOIN files f US
 ORDER BY 1, 2
 """
 _MODELS = "SELECT step, arg_max(model, done_at) FROM ledger WHERE model IS NOT NULL AND status = 'done' GROUP BY step"
-
-
-def _conditions(filters: Filters) -> tuple[str, list[Any]]:
-    clauses: list[tuple[str, list[Any]]] = []
-    if filters.after:
-        clauses.append(("m.taken_at >= ?", [filters.after]))
-    if filters.before:
-        clauses.append(("m.taken_at < ?", [filters.before]))
-    if filters.camera:
-        clauses.append(("contains(lower(concat_ws(' ', m.camera_make, m.camera_model)), lower(?))", [filters.camera]))
-    for tag in filters.tags:
-        clauses.append(("photo_id IN (SELECT photo_id FROM tags WHERE lower(tag) = lower(?))", [tag]))
-    for category in filters.categories:
-        clauses.append((_IN_CATEGORY, [category]))
-    clauses += [(f"photo_id IN ({_HAS[name]})", []) for name in filters.has]
-    sql = "".join(f" AND {clause}" for clause, _ in clauses)
-    return sql, [value for _, values in clauses for value in values]
-
-
-_IN_CATEGORY = """photo_id IN (SELECT t.photo_id FROM tags t JOIN categories c ON lower(c.tag) = lower(t.tag)
-    WHERE lower(c.category) = lower(?))"""
 
 
 def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
