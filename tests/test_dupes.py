@@ -6,11 +6,18 @@ import csv
 import io
 import os
 import shutil
+import struct
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from filelock import FileLock
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from conftest import Shell, draw
+from conftest import Shell, draw, exif
 from photoindex.store.library import Library
 
 
@@ -31,42 +38,206 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def detailed(seed: int) -> Image.Image:
+    """Colour noise at several scales, 800 x 600: detail everywhere, as in a photo."""
+    rng = np.random.default_rng(seed)
+    whole = np.zeros((600, 800, 3))
+    for cells in (6, 15, 40, 100):
+        coarse = Image.fromarray(rng.integers(0, 255, (cells, cells, 3), dtype=np.uint8))
+        whole += np.asarray(coarse.resize((800, 600), Image.Resampling.BICUBIC), dtype=float) / cells**0.7
+    return Image.fromarray(((whole - whole.min()) / np.ptp(whole) * 255).astype(np.uint8))
+
+
+def movie(taken: datetime, seconds: int) -> bytes:
+    """The header of a QuickTime film."""
+    since = int((taken - datetime(1904, 1, 1)).total_seconds())
+    header = struct.pack(">IIIII", 0, since, since, 600, 600 * seconds)
+    mvhd = struct.pack(">I4s", 8 + len(header), b"mvhd") + header
+    return struct.pack(">I4s4s", 12, b"ftyp", b"qt  ") + struct.pack(">I4s", 8 + len(mvhd), b"moov") + mvhd
+
+
 @pytest.fixture
 def scanned(run: Shell, drawn: Path) -> Shell:
     run.scan(drawn)
     return run
 
 
+def names(group: dict[str, Any]) -> list[str]:
+    return [Path(member["path"]).name for member in group["members"]]
+
+
 def test_exact_and_near_copies_are_grouped_and_nothing_else(scanned: Shell) -> None:
     exact, near = scanned("dupes", "--format", "json").json
-    assert (exact["kind"], near["kind"]) == ("exact", "near")
-    assert [Path(member["path"]).name for member in exact["members"]] == ["other again.jpg", "other.jpg"]
+    assert (exact["tier"], near["tier"]) == ("identical", "re-encoded")
+    assert names(exact) == ["other.jpg", "other again.jpg"]
     assert {member["distance"] for member in exact["members"]} == {0}
-    assert [Path(member["path"]).name for member in near["members"]] == [
-        "original.jpg",
-        "recompressed.jpg",
-        "small.jpg",
-    ]
-    assert all(0 <= member["distance"] <= 8 and member["quality"] >= 50 for member in near["members"])
-    assert all(link["a"] < link["b"] and link["distance"] <= 8 for link in near["links"])
+    assert names(near) == ["original.jpg", "recompressed.jpg", "small.jpg"]
+    assert [member["tier"] for member in near["members"]] == ["keeper", "re-encoded", "re-encoded"]
+    assert [member["keep"] for member in near["members"]] == [True, False, False]
+    assert all(link["a"] < link["b"] and link["look"]["correlation"] > 0.9 for link in near["links"])
     assert {end for link in near["links"] for end in (link["a"], link["b"])} == {0, 1, 2}
 
 
-def test_members_say_what_one_needs_to_choose(scanned: Shell, drawn: Path) -> None:
-    _, near = scanned("dupes", "--format", "json").json
-    first = near["members"][0]
-    assert first["path"] == str(drawn / "original.jpg")
+def test_a_group_says_what_to_keep_why_and_what_differs(scanned: Shell, drawn: Path) -> None:
+    exact, near = scanned("dupes", "--format", "json").json
+    first, recompressed, small = near["members"]
+    assert near["keeper"] == first["path"] == str(drawn / "original.jpg")
+    assert "1200x900 pixels, not 600x450" in near["reason"]
     assert (first["width"], first["height"], first["bytes"]) == (1200, 900, (drawn / "original.jpg").stat().st_size)
     assert len(first["photo"]) == 64
+    assert near["frees"] == sum((drawn / name).stat().st_size for name in ("recompressed.jpg", "small.jpg"))
+    assert "600x450, not 1200x900" in small["differs"]
+    assert any("% of the bytes" in text for text in recompressed["differs"])
+    assert exact["reason"] == "its path is the shortest"
+    ran = scanned("dupes")
+    assert "keep the first: 1200x900 pixels, not 600x450" in ran.text
+    assert "2 groups (1 identical, 1 re-encoded). 5 files are duplicates; keeping one of each would free" in ran.err
 
 
-def test_a_threshold_of_zero_and_a_daring_one(scanned: Shell) -> None:
-    strict = scanned("dupes", "--threshold", "0", "--format", "json").json
-    assert "exact" in {group["kind"] for group in strict}
-    assert all(member["distance"] == 0 for group in strict for member in group["members"])
+def test_a_daring_threshold_is_remarked_upon_and_a_senseless_one_refused(scanned: Shell) -> None:
     daring = scanned("dupes", "--threshold", "40", "--format", "json")
-    assert "Above 31 bits unrelated photos meet too" in daring.err
+    assert "Above 31 bits most pairs are unrelated" in daring.err
+    assert len(daring.json) == 2
     assert scanned("dupes", "--threshold", "129", code=2).out == b""
+
+
+def test_tiers_are_chosen_and_left_out(scanned: Shell) -> None:
+    def tiers(*arguments: str) -> list[str]:
+        return [group["tier"] for group in scanned("dupes", *arguments, "--format", "json").json]
+
+    assert tiers("--tier", "identical") == ["identical"]
+    assert tiers("--without", "identical") == ["re-encoded"]
+    assert tiers("--tier", "all") == ["identical", "re-encoded"]
+    assert tiers("--tier", "edited", "--tier", "burst") == []
+    for option in ("--tier", "--without"):
+        assert "There are: identical, same-pixels" in scanned("dupes", option, "nonsense", code=2).err
+    assert "No tier is left" in scanned("dupes", "--tier", "burst", "--without", "burst", code=2).err
+
+
+def test_rules_folders_and_sizes(scanned: Shell, drawn: Path) -> None:
+    def first(*arguments: str) -> str:
+        return names(scanned("dupes", "--tier", "re-encoded", *arguments, "--format", "json").json[0])[0]
+
+    assert first("--keep", "-resolution") == "small.jpg"
+    assert first("--keep", "bytes") == "original.jpg"
+    assert first("--keep", "-bytes,path") == "small.jpg"
+    assert "There are: original, resolution" in scanned("dupes", "--keep", "beauty", code=2).err
+    assert scanned("dupes", "--in", drawn.parent / "elsewhere", "--format", "json").json == []
+    assert len(scanned("dupes", "--in", drawn, "--format", "json").json) == 2
+    kept = scanned("dupes", "--min-size", str((drawn / "other.jpg").stat().st_size + 1), "--format", "json").json
+    assert "other.jpg" not in {name for group in kept for name in names(group)}
+    assert "no size" in scanned("dupes", "--min-size", "huge", code=2).err
+
+
+def test_a_preferred_folder_wins_and_a_protected_one_is_never_freed(run: Shell, tmp_path: Path) -> None:
+    for folder, width in (("a", 900), ("b", 600), ("c", 300)):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        draw(1).resize((width, width * 3 // 4)).save(tmp_path / "photos" / folder / f"{folder}.png")
+    run.scan(tmp_path / "photos")
+    (group,) = run("dupes", "--prefer", tmp_path / "photos" / "b", "--format", "json").json
+    assert names(group)[0] == "b.png"
+    assert "which you prefer" in group["reason"]
+    (group,) = run("dupes", "--protect", tmp_path / "photos" / "c", "--format", "json").json
+    assert names(group)[0] == "c.png"
+    assert group["reason"].startswith("it lies in a protected folder")
+    assert [member["protected"] for member in group["members"]] == [True, False, False]
+    both = [option for name in "ca" for option in ("--protect", tmp_path / "photos" / name)]
+    (group,) = run("dupes", *both, "--format", "json").json
+    assert names(group)[0] == "a.png"
+    assert group["frees"] == (tmp_path / "photos" / "b" / "b.png").stat().st_size
+
+
+def test_the_same_pixels_with_other_metadata_are_told_from_a_copy_saved_again(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    detailed(1).save(tmp_path / "photos" / "plain.png")
+    detailed(1).save(tmp_path / "photos" / "dated.tiff", exif=exif("2023:05:01 14:30:00"))
+    with Image.open(tmp_path / "photos" / "plain.png") as again:
+        again.save(tmp_path / "photos" / "saved again.jpg", quality=70)
+    run.scan(tmp_path / "photos")
+    (group,) = run("dupes", "--format", "json").json
+    assert group["tier"] == "re-encoded"
+    assert {(name, m["tier"]) for name, m in zip(names(group), group["members"], strict=True)} == {
+        ("dated.tiff", "keeper"),
+        ("plain.png", "same-pixels"),
+        ("saved again.jpg", "re-encoded"),
+    }
+    assert "camera" in group["reason"]
+    (pair,) = run("dupes", "--tier", "same-pixels", "--format", "json").json
+    assert set(names(pair)) == {"dated.tiff", "plain.png"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "mirrored"),
+        (lambda p: p.transpose(Image.Transpose.ROTATE_90), "turned by 90 degrees"),
+        (lambda p: p.crop((40, 30, 760, 570)), "one shows"),
+        (lambda p: ImageOps.expand(p, 60, "white"), "one shows"),
+        (lambda p: p.rotate(3, resample=Image.Resampling.BICUBIC), "turned by 3 degrees"),
+        (lambda p: ImageEnhance.Brightness(p).enhance(1.4), "other colours or brightness"),
+    ],
+    ids=["mirrored", "turned", "crop", "frame", "3 degrees", "brighter"],
+)
+def test_an_edited_copy_is_found_and_the_edit_named(
+    run: Shell, tmp_path: Path, edit: Callable[[Image.Image], Image.Image], says: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    original = detailed(7)
+    original.save(tmp_path / "photos" / "original.jpg", quality=92)
+    edit(original).save(tmp_path / "photos" / "edited.jpg", quality=85)
+    detailed(8).save(tmp_path / "photos" / "another.jpg", quality=92)
+    run.scan(tmp_path / "photos")
+    (group,) = run("dupes", "--tier", "all", "--format", "json").json
+    assert group["tier"] == "edited"
+    assert set(names(group)) == {"original.jpg", "edited.jpg"}
+    assert says in " ".join(group["links"][0]["differs"])
+
+
+def test_shots_of_one_moment_are_a_burst_and_no_duplicates(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for n in range(3):
+        frame = detailed(7).crop((n, n, 760 + n, 560 + n)).filter(ImageFilter.GaussianBlur(0 if n == 1 else 4))
+        frame.save(tmp_path / "photos" / f"IMG_{n}.jpg", quality=92, exif=exif(f"2023:05:01 14:30:0{n}"))
+    run.scan(tmp_path / "photos")
+    (group,) = run("dupes", "--format", "json").json
+    assert (group["tier"], group["suggestion"], group["frees"]) == ("burst", True, 0)
+    assert names(group)[0] == "IMG_1.jpg"
+    assert "it is sharper" in group["reason"]
+    assert run("dupes", "--without", "burst", "--format", "json").json == []
+
+
+def test_a_short_video_beside_its_picture_is_a_live_pair(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    draw(1).save(tmp_path / "photos" / "IMG_0001.jpg", exif=exif("2023:05:01 14:30:00"))
+    draw(2).save(tmp_path / "photos" / "IMG_0002.jpg", exif=exif("2023:05:01 14:30:00"))
+    (tmp_path / "photos" / "IMG_0001.MOV").write_bytes(movie(datetime(2023, 5, 1, 12, 30, 1), 3))
+    (tmp_path / "photos" / "IMG_0002.MOV").write_bytes(movie(datetime(2023, 5, 1, 12, 40, 1), 3))
+    run.scan(tmp_path / "photos")
+    (group,) = run("dupes", "--format", "json").json
+    assert group["tier"] == "live"
+    assert group["members"][0]["video"] == str(tmp_path / "photos" / "IMG_0001.MOV")
+    assert run("dupes", "--without", "live", "--format", "json").json == []
+
+
+def test_pictures_without_thumbnails_are_compared_by_their_files(run: Shell, drawn: Path) -> None:
+    run("scan", drawn, "--steps", "metadata,hash", "--workers", "2")
+    assert [group["tier"] for group in run("dupes", "--format", "json").json] == ["identical", "re-encoded"]
+
+
+def test_what_was_looked_at_is_remembered(scanned: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = scanned("dupes", "--format", "json").json
+    assert scanned.rows("SELECT count(*) FROM looks")[0][0] >= 2
+    monkeypatch.setattr("photoindex.dupes.looking.look", None)
+    assert scanned("dupes", "--format", "json").json == first
+
+
+def test_a_library_that_is_being_written_is_searched_all_the_same(scanned: Shell) -> None:
+    with Library.writing(scanned.folder):
+        pass
+    lock = FileLock(scanned.folder / "writer.lock")
+    with lock:
+        assert len(scanned("dupes", "--format", "json").json) == 2
+    assert scanned.rows("SELECT count(*) FROM looks") == [(0,)]
 
 
 def test_the_exit_code_tells_when_it_is_asked_to(scanned: Shell, run: Shell, drawn: Path, tmp_path: Path) -> None:
@@ -87,12 +258,12 @@ def test_every_format_holds_the_same_files(scanned: Shell) -> None:
     rows = [*csv.DictReader(io.StringIO(scanned("dupes", "--format", "csv").text))]
     assert [row["path"] for row in rows] == paths
     assert [row["group"] for row in rows] == ["1", "1", "2", "2", "2"]
+    assert [row["keep"] for row in rows] == ["True", "False", "True", "False", "False"]
     lines = scanned("dupes", "--format", "ndjson").text.splitlines()
     assert len(lines) == 2
     table = scanned("dupes").text
     assert all(Path(path).name in table for path in paths)
-    assert "same bytes" in table
-    assert "bits" in table
+    assert "re-encoded" in table
 
 
 def test_missing_files_are_no_duplicates(run: Shell, drawn: Path, tmp_path: Path) -> None:
@@ -106,18 +277,22 @@ def test_missing_files_are_no_duplicates(run: Shell, drawn: Path, tmp_path: Path
     assert run("dupes", "--format", "json").json == []
 
 
-def test_copies_in_a_near_group_stand_behind_their_photo_and_hard_links_count_once(
-    run: Shell, drawn: Path, tmp_path: Path
-) -> None:
+def test_copies_of_a_photo_join_its_group_and_hard_links_count_once(run: Shell, drawn: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(drawn, folder)
     shutil.copyfile(folder / "original.jpg", folder / "zz copy.jpg")
     (folder / "zz link.jpg").hardlink_to(folder / "original.jpg")
     run.scan(folder)
     groups = run("dupes", "--format", "json").json
-    assert [group["kind"] for group in groups] == ["exact", "exact", "near"]
-    names = [Path(member["path"]).name for member in groups[2]["members"]]
-    assert names == ["original.jpg", "zz copy.jpg", "recompressed.jpg", "small.jpg"]
+    assert [group["tier"] for group in groups] == ["identical", "re-encoded"]
+    members = [(name, m["tier"]) for name, m in zip(names(groups[1]), groups[1]["members"], strict=True)]
+    assert members == [
+        ("original.jpg", "keeper"),
+        ("zz copy.jpg", "identical"),
+        ("recompressed.jpg", "re-encoded"),
+        ("small.jpg", "re-encoded"),
+    ]
+    assert run("dupes", "--format", "json").json[1]["id"] == groups[1]["id"]
 
 
 def test_a_library_without_photos_has_no_duplicates(run: Shell) -> None:

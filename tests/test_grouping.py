@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from photoindex.pure import grouping, hamming
-from photoindex.pure.grouping import ALONE, NearGroup, connected_groups, near_groups, nearest_distances
+from photoindex.pure.grouping import ALONE, NearGroup, connected_groups, near_groups, near_pairs, nearest_distances
 from photoindex.pure.hamming import pairs_within
 
 TRUTH = Path(__file__).parents[2] / "shared" / "photos" / "dupes" / "truth.csv"
@@ -157,3 +157,19 @@ def test_the_nearer_of_two_kinds_of_hash_counts() -> None:
     assert group.distances.tolist() == [5, 5]
     (wider,) = near_groups([squashed, own], good(3), threshold=31)
     assert wider.links == ((0, 1, 5),)
+
+
+def test_near_pairs_are_all_pairs_of_every_kind_or_a_forest_where_there_are_too_many() -> None:
+    rng = np.random.default_rng(5)
+    kinds = [rng.integers(0, 256, (200, 32), dtype=np.uint8) for _ in range(2)]
+    for kind in kinds:
+        kind[100:160] = kind[:60]
+        kind[100:160, :20] ^= np.uint8(1)
+    wanted = {tuple(pair) for kind in kinds for pair in pairs_within(kind, 31)[0].tolist()}
+    assert {tuple(pair) for pair in near_pairs(kinds, 31).tolist()} == wanted
+    assert len(wanted) > 20
+    crowd = np.zeros((3000, 32), np.uint8)
+    crowd[:, :2] = np.arange(3000, dtype=">u2").view(np.uint8).reshape(-1, 2)
+    forest = near_pairs([crowd], 31, most=1)
+    assert len(forest) == 2999
+    assert len(connected_groups(3000, forest)) == 1

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photoindex.pure import hamming
-from photoindex.pure.hamming import pair_blocks, pairs_within
+from photoindex.pure.hamming import pair_blocks, pairs_between, pairs_within
 
 Hashes = npt.NDArray[np.uint8]
 
@@ -156,3 +156,30 @@ def test_blocks_hold_the_pairs_of_the_whole_in_bounded_pieces(monkeypatch: pytes
 def test_wrong_input_is_refused_by_name(hashes: Hashes, threshold: int, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         pairs_within(hashes, threshold)
+
+
+# --- one list against another ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0, 3, 12, 40])
+def test_pairs_between_two_lists_are_those_of_brute_force(threshold: int) -> None:
+    rng = np.random.default_rng(threshold)
+    mine = rng.integers(0, 256, (300, 32), dtype=np.uint8)
+    flips = rng.random((400, 256)) < rng.uniform(0, 0.15, (400, 1))
+    others = np.packbits(np.unpackbits(mine[rng.integers(0, 300, 400)], axis=1) ^ flips, axis=1)
+    pairs, distances = pairs_between(mine, others, threshold)
+    far = np.bitwise_count(mine[:, None] ^ others[None]).sum(axis=2)
+    found = {(int(i), int(j)): int(d) for (i, j), d in zip(pairs, distances, strict=True)}
+    first = {other.tobytes(): j for j, other in reversed([*enumerate(others)])}
+    expected = [(int(i), int(j)) for i, j in np.argwhere(far <= threshold) if first[others[j].tobytes()] == j]
+    assert found == {(i, j): int(far[i, j]) for i, j in expected}
+    assert len(expected) > 5
+
+
+def test_equal_hashes_between_two_lists_are_told_once() -> None:
+    black, white = np.zeros((50, 32), np.uint8), np.full((2, 32), 255, np.uint8)
+    pairs, distances = pairs_between(np.concatenate([white, black]), black, 8)
+    assert (pairs.tolist(), distances.tolist()) == ([[2, 0]], [0])
+    assert pairs_between(black[:0], white, 8)[0].shape == (0, 2)
+    with pytest.raises(ValueError, match="uint8"):
+        pairs_between(black, white.astype(np.int64), 8)

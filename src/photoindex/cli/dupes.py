@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import re
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
+from photoindex.errors import UsageError
 from photoindex.render.output import Format
 from photoindex.render.text import note
+
+if TYPE_CHECKING:
+    from photoindex.dupes import DupeOptions
+
+_TIERS = "identical, same-pixels, re-encoded, edited, raw+jpeg, live, burst, similar"
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+TierOption = Annotated[
+    list[str] | None,
+    typer.Option("--tier", help=f"Only these tiers: {_TIERS}, all. Repeat it.", show_default="all but similar"),
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", help="Leave out a tier. Repeat it.", show_default=False)
+]
+KeepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keep",
+        metavar="RULES",
+        help="What decides which file to keep, in order.",
+        show_default="original,resolution,compression,earliest,metadata,sharpness,name,path",
+    ),
+]
+PreferOption = Annotated[
+    list[str] | None,
+    typer.Option("--prefer", metavar="FOLDER", help="Keep what lies here. Repeat it.", show_default=False),
+]
+ProtectOption = Annotated[
+    list[str] | None,
+    typer.Option("--protect", metavar="FOLDER", help="Never let go of what lies here. Repeat it.", show_default=False),
+]
+InOption = Annotated[
+    list[str] | None,
+    typer.Option("--in", metavar="FOLDER", help="Only groups with a file in this folder.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,23 +54,77 @@ def register(app: typer.Typer) -> None:
 
 def dupes(
     library: LibraryOption = None,
+    tier: TierOption = None,
+    without: WithoutOption = None,
+    keep: KeepOption = None,
+    prefer: PreferOption = None,
+    protect: ProtectOption = None,
+    inside: InOption = None,
+    min_size: Annotated[
+        str | None, typer.Option("--min-size", metavar="BYTES", help="Leave out smaller files: 500k, 2M.")
+    ] = None,
     threshold: Annotated[
-        int, typer.Option(min=0, max=128, help="PDQ bits (of 256) up to which photos count as near duplicates.")
-    ] = 8,
+        int, typer.Option(min=0, max=64, help="PDQ bits (of 256) up to which pictures are compared.")
+    ] = 31,
     output: FormatOption = Format.table,
     null: NullOption = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are duplicates.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are any.")] = False,
 ) -> None:
-    """List groups of duplicate photos: the same bytes, and near copies (resized, recompressed). Deletes nothing."""
+    """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing."""
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
-    from photoindex.render.results import print_groups
+    from photoindex.render.dupes import print_groups
 
+    options = _options(tier, without, keep, prefer, protect, inside, min_size, threshold)
     opened, _ = open_library(library)
     if threshold > CONFIDENT_THRESHOLD:
-        note(f"Above {CONFIDENT_THRESHOLD} bits unrelated photos meet too; look before you act.")
-    groups = find(opened, threshold)
+        note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
+    groups = find(opened, options)
     print_groups(groups, output, null)
-    if not groups:
-        note("No duplicates.")
     raise typer.Exit(1 if exit_code and groups else 0)
+
+
+def _options(
+    tier: list[str] | None,
+    without: list[str] | None,
+    keep: str | None,
+    prefer: list[str] | None,
+    protect: list[str] | None,
+    inside: list[str] | None,
+    min_size: str | None,
+    threshold: int,
+) -> DupeOptions:
+    from photoindex.dupes import DupeOptions
+    from photoindex.pure.keep import DEFAULT_RULES, Wishes, parse_rules
+
+    return DupeOptions(
+        threshold=threshold,
+        tiers=_tiers(tier, without),
+        wishes=Wishes(parse_rules(keep or DEFAULT_RULES), _folders(prefer), _folders(protect)),
+        folders=_folders(inside),
+        min_size=parse_size(min_size),
+    )
+
+
+def _tiers(chosen: list[str] | None, without: list[str] | None) -> tuple[str, ...]:
+    from photoindex.pure.tiers import DEFAULT, TIERS
+
+    wanted = TIERS if chosen and "all" in chosen else tuple(chosen or DEFAULT)
+    for name in without or ():
+        if name not in TIERS:
+            raise UsageError(f"--without: no tier is called {name!r}. There are: {', '.join(TIERS)}.")
+    return tuple(name for name in wanted if name not in (without or ()))
+
+
+def _folders(paths: list[str] | None) -> tuple[str, ...]:
+    return tuple(os.path.abspath(os.path.expanduser(path)) for path in paths or ())
+
+
+def parse_size(text: str | None) -> int:
+    """Bytes as people write them: 500000, 500k, 2M, 1.5G (decimal units)."""
+    if text is None:
+        return 0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)B?", text.strip())
+    if not match:
+        raise UsageError(f"--min-size: {text!r} is no size. Write 500000, 500k, 2M or 1.5G.")
+    return int(float(match[1]) * _UNITS[match[2].replace("K", "k")])

@@ -58,6 +58,26 @@ def near_groups(
     ]
 
 
+def near_pairs(hashes: Sequence[npt.NDArray[np.uint8]], threshold: int, most: int = 64) -> Indexes:
+    """Index pairs i < j, int64 (m, 2), of photos within `threshold` bits of each other by the nearest of their hashes.
+
+    `hashes` as in `near_groups`. All pairs as long as they are at most `most` for each photo on average; where a time
+    lapse has hundreds of millions, the links of a minimum spanning forest, which connect the same groups.
+    """
+    n = len(hashes[0])
+    kept, held = [np.empty(0, np.int64)], 0
+    for block, _ in (block for kind in hashes for block in pair_blocks(kind, threshold)):
+        kept.append(block[:, 0] * n + block[:, 1])
+        held += len(block)
+        if held > most * n + _PAIRS_AT_ONCE:
+            kept = [np.unique(np.concatenate(kept))]
+            held = len(kept[0])
+            if held > most * n + _PAIRS_AT_ONCE // 2:
+                blocks = (block for kind in hashes for block in pair_blocks(kind, threshold))
+                return _spanning_forest(n, threshold, blocks)[0]
+    return np.stack(np.divmod(np.unique(np.concatenate(kept)), max(n, 1)), axis=1)
+
+
 def connected_groups(n: int, pairs: Indexes) -> list[Indexes]:
     """The connected components of n things with two members and more, from index pairs of shape (m, 2).
 

@@ -65,6 +65,49 @@ def pair_blocks(hashes: npt.NDArray[np.uint8], threshold: int) -> Iterator[tuple
         yield first[pairs], distances
 
 
+def pairs_between(
+    hashes: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8], threshold: int
+) -> tuple[Indexes, Distances]:
+    """Every pair of one of `hashes` and one of `others` at most `threshold` bits apart, none missed, none twice.
+
+    Both uint8, of shapes (n, 32) and (m, 32). Returns pairs (index, index of the other), int64 of shape (k, 2) in
+    rising order, and their distances. Of equal hashes on one side only the first is told. Raises ValueError as
+    `pairs_within` does. Bands that must be equal: meant for thresholds up to some 20 bits.
+    """
+    words, first, _ = _collapse(hashes, threshold)
+    other_words, other_first, _ = _collapse(others, threshold)
+    n, m = len(words), len(other_words)
+    both = np.concatenate([words, other_words])
+
+    def near() -> Iterator[Bits]:
+        for i, j in _between(both, n, threshold) if n and m else ():
+            far = _distances(both, i, j)
+            kept = far <= threshold
+            yield _pack(np.stack([i[kept], j[kept] - n], axis=1), far[kept], m)
+
+    pairs, distances = _unpack(_without_repeats(near()), m)
+    pairs = np.stack([first[pairs[:, 0]], other_first[pairs[:, 1]]], axis=1)
+    return pairs, distances
+
+
+def _between(both: Bits, n: int, threshold: int) -> Iterator[tuple[Indexes, Indexes]]:
+    """Positions i < n <= j of hashes that are equal in one band or more of the threshold + 1."""
+    edges = [BITS * band // (threshold + 1) for band in range(threshold + 2)]
+    for start, stop in pairwise(edges):
+        tagged = _tagged(_bits(both, start, min(stop - start, _KEY_BITS)))
+        tagged.sort()
+        order, keys = _index(tagged), tagged >> np.uint64(_KEY_BITS)
+        starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        length = np.diff(starts, append=len(keys))
+        # Within a run of equal keys the positions rise, so those of the first side come first.
+        mine = np.add.reduceat((order < n).astype(np.int64), starts)
+        crossed = np.flatnonzero((mine > 0) & (mine < length))
+        for run, left in _ranges(starts[crossed], mine[crossed]):
+            at = crossed[run]
+            for one, right in _ranges(starts[at] + mine[at], length[at] - mine[at]):
+                yield order[left[one]], order[right]
+
+
 def _collapse(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Bits, Indexes, Indexes]:
     """The different hashes as words (u, 4), the index where each is first met (rising), and the stars of equals."""
     if hashes.dtype != np.uint8 or hashes.ndim != 2 or hashes.shape[1] != BITS // 8:

@@ -50,7 +50,7 @@ def turned_hashes(hashes: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.ui
         signs = signs ^ odd[None, None, :]
     if turn & 2:
         signs = signs ^ odd[None, :, None]
-    return np.packbits(signs.reshape(len(hashes), -1), axis=1)
+    return np.packbits(signs.reshape(-1, _WAVES * _WAVES), axis=1)
 
 
 def turned_pixels(pixels: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.store.catalog import Catalog, Wanted
+from photoindex.store.likeness import Likeness
 from photoindex.store.queries import Queries
 from photoindex.store.tag_scores import TagScores
 from photoindex.store.vectors import Vectors, face_table, image_table
@@ -74,6 +75,10 @@ class Library:
         return TagScores(self.catalog.file)
 
     @cached_property
+    @cached_property
+    def likeness(self) -> Likeness:
+        return Likeness(self.catalog.file)
+
     def vectors(self) -> Vectors:
         return Vectors(self.folder / "vectors")
 

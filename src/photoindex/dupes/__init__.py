@@ -1,0 +1,14 @@
+"""Duplicates: candidates by their hashes and corners, settled by looking, grouped by tier, with one to keep.
+
+from photoindex.dupes import DupeOptions, dupes
+
+for group in dupes(library, DupeOptions(tiers=("identical", "same-pixels"))):
+    print(group.tier, group.reason, [member.photo.path for member in group.members])
+"""
+
+from __future__ import annotations
+
+from photoindex.dupes.find import dupes
+from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
+
+__all__ = ["CONFIDENT_THRESHOLD", "DupeOptions", "dupes"]

@@ -1,0 +1,158 @@
+"""Which of several copies to keep, by rules a person can order, and the reason in words.
+
+Rules are asked one after the other. Each drops the files that are clearly worse than the best by it; the next rule
+chooses among those left. A minus before a name turns it round: `-resolution` keeps the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from photoindex.errors import UsageError
+from photoindex.pure.names import is_copy_name
+from photoindex.pure.tiers import RAW_FORMATS
+from photoindex.records import DupeFacts
+
+DEFAULT_RULES = "original,resolution,compression,earliest,metadata,sharpness,name,path"
+BURST_RULES = "sharpness,resolution,earliest,path"
+# Bytes that JPEG needs for what this format says in one: rough, and only used where formats differ.
+_WORTH = {"HEIF": 2.0, "AVIF": 2.0, "JXL": 2.0, "WEBP": 1.4, "PNG": 0.4, "TIFF": 0.3, "BMP": 0.2, "GIF": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that may be kept: where it lies and what is known of its content."""
+
+    path: str
+    facts: DupeFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person asked for: rules in order, folders to prefer (the first counts most), folders never touched."""
+
+    rules: tuple[str, ...]
+    prefer: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """`value`: higher is better, None unknown (which never drops a file). `slack`: how much worse, as a share of the
+    best, still counts as equal. `say`: why the best is kept, given it and the best of those dropped."""
+
+    value: Callable[[Copy], float | None]
+    slack: float
+    say: Callable[[Copy, Copy], str]
+
+
+def parse_rules(text: str) -> tuple[str, ...]:
+    """The names of a comma-separated list. Raises UsageError for one that is not known."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    wrong = [name for name in names if name.removeprefix("-") not in RULES]
+    if wrong or not names:
+        what = f"no rule is called {wrong[0]!r}" if wrong else "no rule is given"
+        raise UsageError(f"--keep: {what}. There are: {', '.join(RULES)}; a minus before one turns it round.")
+    return names
+
+
+def choose(copies: Sequence[Copy], wishes: Wishes) -> tuple[int, str]:
+    """The position of the copy to keep, and why, in words."""
+    left, reasons = list(range(len(copies))), list[str]()
+    protected = [i for i in left if is_below(copies[i].path, wishes.protect)]
+    if protected and len(protected) < len(left):
+        left, reasons = protected, ["it lies in a protected folder"]
+    for folder in wishes.prefer:
+        liked = [i for i in left if is_below(copies[i].path, (folder,))]
+        if liked and len(liked) < len(left):
+            left, reasons = liked, [*reasons, f"it lies in {folder}, which you prefer"]
+    for name in wishes.rules:
+        kept = _kept(copies, left, name)
+        if len(kept) < len(left):
+            dropped = _best(copies, [i for i in left if i not in kept], name)
+            reasons.append(_say(name, copies[_best(copies, kept, name)], copies[dropped]))
+            left = kept
+        if len(left) == 1:
+            break
+    chosen = min(left, key=lambda i: (len(copies[i].path), copies[i].path))
+    return chosen, "; ".join(reasons[:3]) or "all are alike; its path is the shortest"
+
+
+def is_below(path: str, folders: Sequence[str]) -> bool:
+    """Whether a path is one of these folders or lies in one."""
+    return any(PurePath(path).is_relative_to(folder) for folder in folders)
+
+
+def _kept(copies: Sequence[Copy], among: Sequence[int], name: str) -> list[int]:
+    rule, sign = RULES[name.removeprefix("-")], -1.0 if name.startswith("-") else 1.0
+    values = {i: value for i in among if (value := rule.value(copies[i])) is not None}
+    if not values:
+        return list(among)
+    best = max(sign * value for value in values.values())
+    slack = rule.slack * abs(best)
+    return [i for i in among if i not in values or sign * values[i] >= best - slack]
+
+
+def _best(copies: Sequence[Copy], among: Sequence[int], name: str) -> int:
+    rule, sign = RULES[name.removeprefix("-")], -1.0 if name.startswith("-") else 1.0
+    return max(among, key=lambda i: sign * (rule.value(copies[i]) or 0.0))
+
+
+def _say(name: str, kept: Copy, dropped: Copy) -> str:
+    sentence = RULES[name.removeprefix("-")].say(kept, dropped)
+    return f"{sentence} (as -{name[1:]} asks)" if name.startswith("-") else sentence
+
+
+def _original(copy: Copy) -> float:
+    facts = copy.facts
+    raw, exif = facts.format in RAW_FORMATS, facts.taken_source in ("exif_original", "exif_digitized")
+    return 4.0 * raw + 2.0 * bool(facts.camera) + 1.0 * exif
+
+
+def _say_original(kept: Copy, dropped: Copy) -> str:
+    if kept.facts.format in RAW_FORMATS and dropped.facts.format not in RAW_FORMATS:
+        return "it is the camera's raw file"
+    if kept.facts.camera and not dropped.facts.camera:
+        return f"it still says which camera took it ({kept.facts.camera})"
+    return "it still has the camera's date"
+
+
+def _pixels(copy: Copy) -> float | None:
+    facts = copy.facts
+    return float(facts.width * facts.height) if facts.width and facts.height else None
+
+
+def _say_pixels(kept: Copy, dropped: Copy) -> str:
+    one, other = kept.facts, dropped.facts
+    return f"{one.width}x{one.height} pixels, not {other.width}x{other.height}"
+
+
+def _bytes_a_pixel(copy: Copy) -> float | None:
+    pixels = _pixels(copy)
+    return copy.facts.bytes * _WORTH.get(copy.facts.format or "", 1.0) / pixels if pixels else None
+
+
+def _earliest(copy: Copy) -> float | None:
+    taken = copy.facts.taken_at
+    return -float(taken.toordinal() * 86400 + taken.hour * 3600 + taken.minute * 60 + taken.second) if taken else None
+
+
+RULES: dict[str, _Rule] = {
+    "original": _Rule(_original, 0.0, _say_original),
+    "resolution": _Rule(_pixels, 0.01, _say_pixels),
+    "compression": _Rule(_bytes_a_pixel, 0.05, lambda *_: "it is compressed less"),
+    "sharpness": _Rule(lambda copy: copy.facts.sharpness, 0.1, lambda *_: "it is sharper"),
+    "earliest": _Rule(_earliest, 0.0, lambda kept, _: f"its date is the earliest ({kept.facts.taken_at:%Y-%m-%d})"),
+    "metadata": _Rule(lambda copy: float(copy.facts.described), 0.0, lambda *_: "its metadata is fuller"),
+    "bytes": _Rule(lambda copy: float(copy.facts.bytes), 0.0, lambda *_: "it has more bytes"),
+    "name": _Rule(
+        lambda copy: 0.0 if is_copy_name(copy.path) else 1.0, 0.0, lambda _, dropped: _quoted_copy(dropped.path)
+    ),
+    "path": _Rule(lambda copy: -float(len(copy.path)), 0.0, lambda *_: "its path is the shortest"),
+}
+
+
+def _quoted_copy(path: str) -> str:
+    return f"its name is not that of a copy, as {PurePath(path).name!r} is"

@@ -1,0 +1,105 @@
+"""Groups of duplicates: the JSON objects of docs/json.md, and text for people that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from photoindex.records import Group, Link, Member
+from photoindex.render.output import Format, plain, print_csv, print_paths, print_results
+from photoindex.render.results import photo_object
+from photoindex.render.text import console, note, short_path, size, visible
+
+GROUP_COLUMNS = (
+    *("group", "id", "tier", "keep", "member_tier", "path", "photo", "distance", "quality", "sharpness", "bytes"),
+    *("width", "height", "format", "protected", "video", "differs", "reason"),
+)
+_SUREST = ("identical", "same-pixels", "re-encoded", "edited")
+
+
+def group_object(group: Group) -> dict[str, Any]:
+    return {
+        "id": group.id,
+        "tier": group.tier,
+        "keeper": group.members[0].photo.path,
+        "reason": group.reason,
+        "suggestion": group.suggestion,
+        "frees": group.frees,
+        "members": [_member_object(member, keep=at == 0) for at, member in enumerate(group.members)],
+        "links": [_link_object(link) for link in group.links],
+    }
+
+
+def _member_object(member: Member, keep: bool) -> dict[str, Any]:
+    facts = {name: plain(getattr(member, name)) for name in Member.__slots__ if name != "photo"}
+    return {**photo_object(member.photo), "keep": keep, **facts}
+
+
+def _link_object(link: Link) -> dict[str, Any]:
+    return {name: plain(getattr(link, name)) for name in Link.__slots__}
+
+
+def print_groups(groups: Sequence[Group], output: Format, null: bool) -> None:
+    """In the chosen format; a summary of what could be freed goes to stderr."""
+    if output is Format.csv and not null:
+        print_csv([row for at, group in enumerate(groups, 1) for row in _csv_rows(at, group)], GROUP_COLUMNS)
+    elif output is Format.paths or null:
+        print_paths(dict.fromkeys(member.photo.path for group in groups for member in group.members), null)
+    else:
+        print_results([group_object(group) for group in groups], output, null, (), lambda: _print_for_people(groups))
+    note(summary(groups))
+
+
+def _csv_rows(number: int, group: Group) -> list[dict[str, Any]]:
+    found = group_object(group)
+    shared = {"group": number, "id": group.id, "reason": group.reason}
+    return [{**m, **shared, "tier": group.tier, "member_tier": m["tier"]} for m in found["members"]]
+
+
+def summary(groups: Sequence[Group]) -> str:
+    """How many groups and files, by tier, and the bytes that keeping one of each would free."""
+    if not groups:
+        return "No duplicates."
+    by_tier: dict[str, int] = {}
+    for group in groups:
+        by_tier[group.tier] = by_tier.get(group.tier, 0) + 1
+    tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
+    files = sum(len(group.members) for group in groups if group.tier in _SUREST)
+    freed = sum(group.frees for group in groups)
+    text = f"{len(groups):,} groups ({tiers})."
+    return f"{text} {files:,} files are duplicates; keeping one of each would free {size(freed)}." if files else text
+
+
+def _print_for_people(groups: Sequence[Group]) -> None:
+    from rich.text import Text
+
+    target = console()
+    for number, group in enumerate(groups, 1):
+        target.print(Text(f"{number}. {_heading(group)}", style="bold"))
+        width = max(len(_role(member)) for member in group.members)
+        for member in group.members:
+            target.print(Text(f"   {_role(member):{width}}  {_line(member)}"))
+
+
+def _heading(group: Group) -> str:
+    count = f"{len(group.members)} files"
+    if group.tier == "live":
+        return f"live: {visible(group.reason)}"
+    if group.suggestion:
+        return f"{group.tier}: {count}; the best may be the first: {visible(group.reason)}"
+    freed = f", {size(group.frees)} more than needed" if group.frees else ""
+    return f"{group.tier}: {count}{freed}; keep the first: {visible(group.reason)}"
+
+
+def _role(member: Member) -> str:
+    role = "keep" if member.tier == "keeper" else member.tier
+    return f"{role} (protected)" if member.protected else role
+
+
+def _line(member: Member) -> str:
+    photo = member.photo
+    pixels = f"{photo.width or '?'}x{photo.height or '?'}"
+    facts = f"{size(photo.bytes):>9}  {pixels:>9}  {short_path(photo.path)}"
+    why = [*([f"{member.distance} bits"] if member.distance and member.tier != "keeper" else []), *map(visible, member.differs)]
+    why += [f"video {short_path(member.video)}"] if member.video else []
+    return f"{facts}  ({'; '.join(why)})" if why else facts
