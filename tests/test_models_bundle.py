@@ -19,8 +19,9 @@ from photoindex.errors import (
     UnknownModel,
     UsageError,
 )
-from photoindex.models.bundle import MANIFEST, Moved, export_models, exportable, import_models
+from photoindex.models.bundle import MANIFEST, Moved, export_models, exportable
 from photoindex.models.install import locate, pull
+from photoindex.models.intake import import_models
 from photoindex.models.record import read_record
 from photoindex.models.registry import Registry, load_registry
 from photoindex.models.removal import plan_removal, remove

@@ -82,8 +82,8 @@ def import_(
 
     Every file is verified before any of its model is installed; what does not match is refused.
     """
-    from photoindex.models.bundle import import_models
     from photoindex.models.install import locate
+    from photoindex.models.intake import import_models
 
     registry, models_dir = read_registry(models)
     with progress_bars() as progress:

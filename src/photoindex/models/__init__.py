@@ -10,6 +10,6 @@
         pull(registry, spec, settings.models_dir, lambda name, done, total: None)
 
 Every `photoindex models` command is one function: `describe.state_of` and `describe.details_of` (list, show),
-`install.pull` and `install.locate` (pull, path), `verify.verify`, `bundle.export_models` and `bundle.import_models`,
+`install.pull` and `install.locate` (pull, path), `verify.verify`, `bundle.export_models` and `intake.import_models`,
 `removal.plan_removal` and `removal.remove`.
 """
