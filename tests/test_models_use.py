@@ -19,14 +19,22 @@ pytest_plugins = ("small_clip",)
 
 PHOTOS = 12
 Ended = Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
-# Two pictures a batch, and a tenth of a second between any two that are saved: long enough to be stopped in.
-SLOWLY = """
+# Two pictures a batch; once two batches are saved, the writer waits for a file called `go`.
+IN_STEPS = """
 import time
-import photoindex.scan.run as run
+from pathlib import Path
+import photoindex.scan.budget as budget
 from photoindex.store.library import Library
-run.DEFAULT_BATCH = 2
-save = Library.save
-Library.save = lambda *a: (save(*a), time.sleep(0.3))[0]
+budget.DEFAULT_BATCH = 2
+save, saved = Library.save, []
+
+def wait(*arguments):
+    save(*arguments)
+    saved.append(1)
+    while len(saved) == 2 and not Path({go!r}).exists():
+        time.sleep(0.02)
+
+Library.save = wait
 """
 
 
@@ -100,22 +108,24 @@ def test_new_vectors_are_made_searched_and_the_old_kept_until_they_are_dropped(r
 
 
 def test_a_change_stopped_in_the_middle_searches_the_old_vectors_and_goes_on_with_the_next_scan(
-    run: Shell, scanned: Path, ended: Ended
+    run: Shell, scanned: Path, ended: Ended, tmp_path: Path
 ) -> None:
-    process = ended(run.start("models", "use", "better-clip", script=SLOWLY))
+    script = IN_STEPS.format(go=str(tmp_path / "go"))
+    process = ended(run.start("models", "use", "better-clip", script=script))
     deadline = time.monotonic() + 120
-    while made_by(run).get("better-clip", 0) < 2:
+    while made_by(run).get("better-clip", 0) < 4:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     assert searched_by(run) == "tiny-clip"
     assert searchable(run) == PHOTOS  # while it runs
     os.kill(process.pid, signal.SIGINT)
+    (tmp_path / "go").touch()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()
     assert b"The next scan goes on" in err
     done = made_by(run)["better-clip"]
-    assert 2 <= done < PHOTOS
+    assert 4 <= done < PHOTOS
     assert searched_by(run) == "tiny-clip"
     assert searchable(run) == PHOTOS
     assert f"embedding: tiny-clip → better-clip, {done} of {PHOTOS}" in run("status").err
