@@ -48,6 +48,15 @@ def scan(
             help="Take no more: 4G, 512M or 50% (also PHOTOINDEX_MAX_MEMORY). [default: most of what is free]",
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            envvar="PHOTOINDEX_RUNTIME",
+            show_envvar=False,
+            help="Run models on this: openvino, torch-cuda-f16, embedding=onnxruntime (also PHOTOINDEX_RUNTIME).",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
@@ -60,6 +69,7 @@ def scan(
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Bring the library up to date with the photos in some folders. Photos are only read, never changed."""
+    from photoindex.records import RuntimeOptions
     from photoindex.scan.options import ScanOptions
 
     options = ScanOptions(
@@ -75,6 +85,7 @@ def scan(
         exclude=tuple(exclude or ()),
         accept_missing=accept_missing,
         max_memory=_memory(max_memory),
+        runtime=RuntimeOptions(runtime=runtime),
     )
     report = run_scan(folders, library, options, output, models)
     if report.interrupted:
@@ -109,6 +120,7 @@ def run_scan(
     from dataclasses import replace
 
     from photoindex.render.scanning import print_report, progress_view
+    from photoindex.runtimes.selection import check_runtime
     from photoindex.scan import scan as run
     from photoindex.scan.roots import check_roots
     from photoindex.steps import choose_steps
@@ -119,6 +131,7 @@ def run_scan(
     if options.profile is not None:
         registry.for_profile(options.profile)
     choose_steps((*(options.steps or ()), *options.rescan))
+    check_runtime(options.runtime.runtime, [spec.name for spec in choose_steps(None) if spec.task])
     _check_home(settings.library, folders)
     with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
         told = replace(options, stop=stopped.is_set, progress=view.show, tell=view.note)

@@ -85,6 +85,9 @@ def search(
     tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
     has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces, ...")] = None,
     models: ModelsOption = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Run the text model on this: onnxruntime or openvino.")
+    ] = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
     explain: Annotated[bool, _EXPLAIN] = False,
@@ -108,6 +111,7 @@ def search(
         sort=sort.value,
         min_score=min_score,
         weights=parse_weights(weights),
+        runtime=runtime,
         warn=note,
     )
     found = find(opened, query, registry_of(settings), settings.models_dir, options)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from photoindex.errors import NoVectors, PhotoindexError
+from photoindex.errors import NoVectors, PhotoindexError, RuntimeRefused
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.spec import InstalledModel
 from photoindex.pure.query.tree import Term
-from photoindex.records import FloatArray
+from photoindex.records import FloatArray, RuntimeOptions
 from photoindex.search.meaning import sum_of
-from photoindex.search.nearest import background, by_vector
+from photoindex.search.nearest import SUM, background, by_vector
 from photoindex.search.options import SearchOptions
 from photoindex.search.words import Answers, by_tags, by_text, merged
 from photoindex.store.library import Library, vectors_version
@@ -57,8 +57,9 @@ class RankedList:
 class Models:
     """The models that encode what is asked, found when first needed."""
 
-    def __init__(self, library: Library, registry: Registry, models_dir: Path) -> None:
+    def __init__(self, library: Library, registry: Registry, models_dir: Path, options: SearchOptions) -> None:
         self._library, self._registry, self._models_dir = library, registry, models_dir
+        self._runtime = RuntimeOptions(runtime=options.runtime, tell=options.warn)
 
     def embedding(self) -> str:
         """The model whose vectors the library is searched by. Raises NoVectors with what to do."""
@@ -79,12 +80,15 @@ class Models:
         return sum_of(self._library, model, asked.terms, *encoders)
 
     def encode_texts(self, model: str, texts: Sequence[str]) -> FloatArray:
-        """float32 (n, width), L2-normalised. Raises NoVectors with the reason."""
+        """float32 (n, width), L2-normalised. Raises NoVectors with the reason, RuntimeRefused."""
         from photoindex.steps.text_encoder import TextEncoder
 
         installed = self._installed(model)
         try:
-            return TextEncoder(installed).encode([text.encode(errors="ignore").decode() for text in texts])
+            encoder = TextEncoder(installed, self._runtime)
+            return encoder.encode([text.encode(errors="ignore").decode() for text in texts])
+        except RuntimeRefused:
+            raise
         except PhotoindexError as error:
             raise NoVectors(f"the text model of {model} cannot be used. {error}") from error
 
@@ -152,7 +156,8 @@ def by_meaning(library: Library, asked: Asked, models: Models, depth: int) -> Ra
     model = models.embedding()
     vectors = models.vectors(model, asked)
     known = None if asked.terms else background(library, model)
-    found = [by_vector(library, model, vector, depth, asked.among, known) for vector in vectors]
+    told = (SUM,) if asked.terms else ()
+    found = [by_vector(library, model, vector, depth, asked.among, known, *told) for vector in vectors]
     return RankedList(merged(found), model, vectors)
 
 

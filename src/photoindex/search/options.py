@@ -16,7 +16,8 @@ WEIGHTS: Mapping[str, float] = {"text": 1.0, "tags": 0.5, "vector": 1.0}
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """`limit`: at most so many hits, 0 for all of them. `everything`: also what is no good match, after what is.
-    `min_score`: only photos that match at least so well, 0 to 1. `weights`: of the lists named in WEIGHTS."""
+    `min_score`: only photos that match at least so well, 0 to 1. `weights`: of the lists named in WEIGHTS.
+    `runtime`: what is to run the text model, e.g. `onnxruntime`; None lets photoindex choose."""
 
     mode: Mode = "hybrid"
     limit: int = 20
@@ -25,4 +26,5 @@ class SearchOptions:
     sort: Sort = "relevance"
     min_score: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict)
+    runtime: str | None = None
     warn: Callable[[str], None] = lambda _: None

@@ -38,7 +38,7 @@ def find(library: Library, query: str | Node, registry: Registry, models_dir: Pa
     if question.plan.terms:
         options = replace(options, mode=_mode_of_sums(options))
     asked = Asked(question.plan.texts, question.among, question.plan.terms)
-    lists = ranked_lists(library, asked, Models(library, registry, models_dir), options)
+    lists = ranked_lists(library, asked, Models(library, registry, models_dir, options), options)
     return rank(library, asked, lists, options)
 
 

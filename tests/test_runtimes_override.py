@@ -1,0 +1,120 @@
+"""`--runtime`: what the user asks for is done or refused with what there is instead, and the ledger says what ran."""
+
+import dataclasses
+
+import pytest
+
+from photoindex.errors import RuntimeRefused, UsageError
+from photoindex.models.spec import InstalledModel, ModelSpec
+from photoindex.records import RuntimeOptions
+from photoindex.runtimes.candidates import Candidate
+from photoindex.runtimes.selection import check_runtime, honour, runtime_for, select
+from photoindex.steps.embedding import Embedding
+from photoindex.steps.faces import Faces
+from photoindex.steps.text_encoder import TextEncoder
+
+pytest_plugins = ("small_clip",)
+
+HERE = [
+    Candidate("torch-cuda-f16", lambda: None, "the driver reports no NVIDIA GPU"),
+    Candidate("openvino-cpu-bf16", lambda: None),
+    Candidate("openvino-cpu-f32", lambda: None),
+    Candidate("onnxruntime-cpu-f32", lambda: None),
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "step", "found"),
+    [
+        (None, "embedding", None),
+        ("", "embedding", None),
+        ("openvino", "ocr", "openvino"),
+        ("embedding=torch", "embedding", "torch"),
+        ("embedding=torch", "ocr", None),
+        ("openvino, ocr=onnxruntime-cpu-f32", "ocr", "onnxruntime-cpu-f32"),
+        ("ocr=onnxruntime-cpu-f32,openvino", "ocr", "onnxruntime-cpu-f32"),
+        ("openvino,ocr=onnxruntime", "embedding", "openvino"),
+    ],
+)
+def test_a_name_is_for_all_steps_or_for_one(asked, step, found):
+    assert runtime_for(asked, step) == found
+
+
+def test_a_family_or_a_device_or_an_exact_name_selects():
+    assert [each.name for each in select(HERE, None, "m")] == [each.name for each in HERE[1:]]
+    assert [each.name for each in select(HERE, "openvino", "m")] == ["openvino-cpu-bf16", "openvino-cpu-f32"]
+    assert [each.name for each in select(HERE, "openvino-cpu", "m")] == ["openvino-cpu-bf16", "openvino-cpu-f32"]
+    assert [each.name for each in select(HERE, "openvino-cpu-f32", "m")] == ["openvino-cpu-f32"]
+
+
+@pytest.mark.parametrize("asked", ["torch-cuda-f16", "torch", "openvino-cpu-f3", "tensorflow"])
+def test_what_cannot_be_had_is_refused_with_the_alternatives(asked):
+    with pytest.raises(RuntimeRefused) as refusal:
+        select(HERE, asked, "visual.onnx")
+    assert "openvino-cpu-bf16, openvino-cpu-f32, onnxruntime-cpu-f32" in str(refusal.value)
+    assert ("no NVIDIA GPU" in str(refusal.value)) == asked.startswith("torch")
+
+
+@pytest.mark.parametrize("asked", ["tensorflow", "embedding=tensorflow", "colour=openvino", "embedding=", "=openvino"])
+def test_nonsense_is_wrong_usage_before_anything_is_done(asked):
+    with pytest.raises(UsageError, match="--runtime"):
+        check_runtime(asked, ["embedding", "ocr"])
+
+
+def test_a_model_that_its_library_runs_in_one_way_refuses_any_other():
+    honour(None, "opencv-cpu-f32", "m")
+    honour("opencv", "opencv-cpu-f32", "m")
+    with pytest.raises(RuntimeRefused, match="opencv-cpu-f32"):
+        honour("openvino", "opencv-cpu-f32", "m")
+
+
+def test_face_models_refuse_what_they_cannot_run_on(tmp_path):
+    for architecture, refusal in (("yunet+sface", "opencv-cpu-f32"), ("scrfd+arcface", "onnxruntime-cpu-f32")):
+        model = InstalledModel(ModelSpec("some-faces", "faces", architecture, "none", True), tmp_path)
+        with pytest.raises(RuntimeRefused, match=refusal):
+            Faces(model, RuntimeOptions(runtime="openvino"))
+
+
+@pytest.mark.parametrize("asked", ["openvino-cpu-f32", "onnxruntime", "torch-cpu-f32"])
+def test_the_embedding_runs_on_what_is_asked_for(clip, asked):
+    step = Embedding(clip, RuntimeOptions(runtime=asked))
+    assert step.runtime.startswith(asked)
+    step.close()
+
+
+def test_an_override_reaches_no_further_than_the_models_own_list(clip):
+    limited = dataclasses.replace(clip, spec=dataclasses.replace(clip.spec, runtimes=("onnxruntime",)))
+    with pytest.raises(RuntimeRefused, match=r"models\.toml does not list it.*onnxruntime-cpu-f32"):
+        Embedding(limited, RuntimeOptions(runtime="openvino"))
+
+
+def test_the_text_model_of_a_search_has_alternatives_too(clip):
+    for asked in ("onnxruntime", "openvino"):
+        encoder = TextEncoder(clip, RuntimeOptions(runtime=asked))
+        assert encoder.runtime == f"{asked}-cpu-f32"
+    with pytest.raises(RuntimeRefused, match="onnxruntime-cpu-f32, openvino-cpu-f32"):
+        TextEncoder(clip, RuntimeOptions(runtime="torch"))
+
+
+def test_a_scan_runs_on_what_is_asked_for_and_show_says_so(tiny_clip, photos):
+    run = tiny_clip
+    (photos / "broken.jpg").unlink()
+    asked = ("--profile", "tiny", "--steps", "embedding", "--workers", "1", "--include", "beach.webp")
+    run("scan", photos, *asked, "--runtime", "embedding=onnxruntime-cpu-f32")
+    assert run.rows("SELECT DISTINCT runtime FROM ledger WHERE step = 'embedding'") == [("onnxruntime-cpu-f32",)]
+    assert "onnxruntime-cpu-f32" in run("show", photos / "beach.webp").text
+    refused = run("scan", photos, *asked[:-1], "plain.bmp", "--runtime", "torch-mps-f16", code=22)
+    assert "openvino-cpu-f32" in refused.err
+    assert "Traceback" not in refused.err
+    nonsense = run("scan", photos, *asked, "--runtime", "abacus", "--library", "never", code=2)
+    assert "openvino, onnxruntime, torch" in nonsense.err
+    assert not (run.home / "never").exists()
+
+
+def test_a_search_runs_on_what_is_asked_for(tiny_clip, photos):
+    run = tiny_clip
+    (photos / "broken.jpg").unlink()
+    run("scan", photos, "--profile", "tiny", "--steps", "embedding", "--workers", "1")
+    assert run("search", "a red circle", "--mode", "semantic", "--runtime", "openvino", code=None).code in (0, 1)
+    refused = run("search", "a red circle", "--mode", "semantic", "--runtime", "torch", code=22)
+    assert "onnxruntime-cpu-f32, openvino-cpu-f32" in refused.err
