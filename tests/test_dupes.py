@@ -299,3 +299,57 @@ def test_a_library_without_photos_has_no_duplicates(run: Shell) -> None:
     with Library.writing(run.folder):
         pass
     assert run("dupes", "--format", "json").json == []
+
+
+# --- what of a card is in the library ---------------------------------------------------------------------------------
+
+
+def test_a_card_is_compared_with_the_library_and_neither_is_changed(run: Shell, tmp_path: Path) -> None:
+    photos, card = tmp_path / "photos", tmp_path / "card"
+    photos.mkdir()
+    card.mkdir()
+    for seed in (1, 2, 3):
+        detailed(seed).save(photos / f"{seed}.png", exif=exif("2023:05:01 14:30:00"))
+    run.scan(photos)
+    shutil.copyfile(photos / "1.png", card / "same.png")
+    detailed(2).save(card / "pixels.bmp")
+    detailed(3).resize((400, 300)).save(card / "small.jpg", quality=80)
+    ImageOps.mirror(detailed(3)).crop((0, 0, 800, 600)).save(card / "mirror.jpg")
+    detailed(1).crop((60, 40, 780, 580)).save(card / "crop.jpg")
+    detailed(9).save(card / "new.jpg")
+    (card / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    before = run.rows(
+        "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM photos), (SELECT count(*) FROM looks)"
+    )
+
+    ran = run("dupes", "--against", photos, card, "--format", "json", code=1)  # the broken file
+    found = {Path(row["path"]).name: row for row in ran.json}
+    assert {name: (row["tier"], Path(row["match"]["path"]).name) for name, row in found.items()} == {
+        "same.png": ("identical", "1.png"),
+        "pixels.bmp": ("same-pixels", "2.png"),
+        "small.jpg": ("re-encoded", "3.png"),
+        "mirror.jpg": ("edited", "3.png"),
+        "crop.jpg": ("edited", "1.png"),
+    }
+    assert "mirrored" in found["mirror.jpg"]["differs"]
+    assert "broken.jpg: The file is no readable picture." in ran.err
+    assert "has 5 of these pictures and lacks 1; 1 could not be read" in ran.err
+    assert before == run.rows(
+        "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM photos), (SELECT count(*) FROM looks)"
+    )
+
+    (card / "broken.jpg").unlink()
+    assert run("dupes", "--against", photos, card, "--missing", "-0").out == os.fsencode(card / "new.jpg") + b"\0"
+    lines = run("dupes", "--against", photos, card, "--tier", "identical", "--format", "ndjson").text.splitlines()
+    assert len(lines) == 1
+    assert run("dupes", "--against", photos, card, "--exit-code", code=1).text.count(" = ") == 5
+    rows = [*csv.DictReader(io.StringIO(run("dupes", "--against", photos, card, "--format", "csv").text))]
+    assert {Path(row["match"]).name for row in rows} == {"1.png", "2.png", "3.png"}
+
+
+def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_path: Path) -> None:
+    assert "needs the folders" in scanned("dupes", "--against", drawn, code=2).err
+    assert "go with --against" in scanned("dupes", drawn, code=2).err
+    assert "No folder at" in scanned("dupes", "--against", drawn, tmp_path / "nowhere", code=15).err
+    assert "photoindex scan" in scanned("dupes", "--against", tmp_path, "--against", "/nowhere", drawn, code=2).err
+    assert scanned("dupes", "--against", drawn, drawn, "--missing", "--format", "json", code=2).out == b""

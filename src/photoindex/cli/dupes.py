@@ -15,6 +15,7 @@ from photoindex.render.text import note
 
 if TYPE_CHECKING:
     from photoindex.dupes import DupeOptions
+    from photoindex.store.library import Library
 
 _TIERS = "identical, same-pixels, re-encoded, edited, raw+jpeg, live, burst, similar"
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -53,6 +54,10 @@ def register(app: typer.Typer) -> None:
 
 
 def dupes(
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FOLDER]...", help="With --against: where to look.", show_default=False),
+    ] = None,
     library: LibraryOption = None,
     tier: TierOption = None,
     without: WithoutOption = None,
@@ -68,20 +73,56 @@ def dupes(
     ] = 31,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", metavar="FOLDER", help="List what of the given folders lies in this scanned one already."
+        ),
+    ] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="With --against: list what does not.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are any.")] = False,
 ) -> None:
-    """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing."""
+    """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing.
+
+    `dupes --against ~/Photos /media/card` tells what of a card is in the library already; the card is only read.
+    """
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
     from photoindex.render.dupes import print_groups
 
     options = _options(tier, without, keep, prefer, protect, inside, min_size, threshold)
     opened, _ = open_library(library)
+    if against:
+        raise typer.Exit(_against(opened, folders, against, options, output, null, missing, exit_code))
+    if folders or missing:
+        raise UsageError(
+            "Folders and --missing go with --against FOLDER; to limit the list to a folder use --in FOLDER."
+        )
     if threshold > CONFIDENT_THRESHOLD:
         note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
     groups = find(opened, options)
     print_groups(groups, output, null)
     raise typer.Exit(1 if exit_code and groups else 0)
+
+
+def _against(
+    library: Library,
+    folders: list[str] | None,
+    within: list[str],
+    options: DupeOptions,
+    output: Format,
+    null: bool,
+    missing: bool,
+    exit_code: bool,
+) -> int:
+    from photoindex.dupes import against
+    from photoindex.render.dupes import print_arrivals
+
+    if not folders:
+        raise UsageError("--against needs the folders to look in: photoindex dupes --against ~/Photos /media/card")
+    arrivals = against(library, _folders(folders), _folders(within), options)
+    found, unreadable = print_arrivals(arrivals, output, null, missing)
+    return 1 if unreadable or (exit_code and found) else 0
 
 
 def _options(

@@ -8,7 +8,8 @@ for group in dupes(library, DupeOptions(tiers=("identical", "same-pixels"))):
 
 from __future__ import annotations
 
+from photoindex.dupes.against import Arrival, against
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
 
-__all__ = ["CONFIDENT_THRESHOLD", "DupeOptions", "dupes"]
+__all__ = ["CONFIDENT_THRESHOLD", "Arrival", "DupeOptions", "against", "dupes"]

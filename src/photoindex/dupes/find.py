@@ -24,7 +24,7 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     Looks at each candidate pair once (some 30 ms) and remembers the answer in the library.
     Raises DependencyBroken where OpenCV does not load.
     """
-    photos, files = _known(library, options)
+    photos, files = known_photos(library, options)
     pairs = candidates(photos, files, options.threshold, options.tiers) if set(options.tiers) - {IDENTICAL} else {}
     seen = looks(library, photos, pairs, files)
     evidence = _evidence(library, photos, files, pairs, seen)
@@ -37,7 +37,8 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     return [group for group in groups if _is_wanted(group, options)]
 
 
-def _known(library: Library, options: DupeOptions) -> tuple[list[DupeFacts], Files]:
+def known_photos(library: Library, options: DupeOptions) -> tuple[list[DupeFacts], Files]:
+    """The hashed photos that have a present file, large enough, and those files by photo id."""
     photos = library.likeness.facts()
     files: dict[int, list[PhotoRow]] = {}
     for row in library.queries.file_rows():  # after the facts: a scan beside us adds photos, it takes none away
@@ -49,8 +50,8 @@ def _known(library: Library, options: DupeOptions) -> tuple[list[DupeFacts], Fil
 def _evidence(
     library: Library, photos: Sequence[DupeFacts], files: Files, pairs: Candidates, seen: Mapping[Pair, Look]
 ) -> dict[Pair, Evidence]:
-    found = {pair: Evidence(_distance(photos, pair), seen.get(pair)) for pair in pairs}
-    close = [pair for pair, mine in found.items() if _may_be_equal(photos, pair, mine)]
+    found = {(i, j): Evidence(pdq_distance(photos[i], photos[j]), seen.get((i, j))) for i, j in pairs}
+    close = [(i, j) for (i, j), mine in found.items() if may_be_equal(photos[i], photos[j], mine)]
     pixels = digests(library, {photos[k].photo_id: photos[k] for pair in close for k in pair}.values(), files)
     for pair in close:
         one, other = (pixels.get(photos[k].photo_id) for k in pair)
@@ -58,8 +59,8 @@ def _evidence(
     return found
 
 
-def _distance(photos: Sequence[DupeFacts], pair: Pair) -> int:
-    a, b = (photos[k] for k in pair)
+def pdq_distance(a: DupeFacts, b: DupeFacts) -> int:
+    """Bits between two photos by the nearer of their two PDQ hashes."""
     return min(_bits(a.pdq, b.pdq), _bits(a.pdq_own, b.pdq_own))
 
 
@@ -67,8 +68,8 @@ def _bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def _may_be_equal(photos: Sequence[DupeFacts], pair: Pair, seen: Evidence) -> bool:
-    a, b = (photos[k] for k in pair)
+def may_be_equal(a: DupeFacts, b: DupeFacts, seen: Evidence) -> bool:
+    """Whether it is worth comparing all pixels."""
     look = seen.look
     if look is None or not look.whole or look.turn or (a.width, a.height) != (b.width, b.height):
         return False

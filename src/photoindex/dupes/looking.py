@@ -43,7 +43,7 @@ def looks(library: Library, photos: Sequence[DupeFacts], pairs: Candidates, file
     missing = sorted(pair for pair in pairs if pair not in found)
     if missing:
         require_opencv()
-    pictures = _SmallPictures(library, photos, files)
+    pictures = SmallPictures(library, photos, files)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for at in range(0, len(missing), _BATCH):
             batch = missing[at : at + _BATCH]
@@ -108,7 +108,7 @@ def small_picture(source: SourcePicture) -> SmallPicture:
     return SmallPicture(np.asarray(image.resize(fit_size(image.size, _SIDE), reducing_gap=1.5)))
 
 
-class _SmallPictures:
+class SmallPictures:
     """The small pictures of a library's photos, the ones used last kept. Threads may share it."""
 
     def __init__(self, library: Library, photos: Sequence[DupeFacts], files: Files) -> None:
@@ -117,10 +117,11 @@ class _SmallPictures:
         self._lock = threading.Lock()
 
     def look(self, pair: Pair, turn: int) -> Look | None:
-        one, other = self._get(pair[0]), self._get(pair[1])
+        one, other = self.get(pair[0]), self.get(pair[1])
         return look(one, other, turn) if one and other else None
 
-    def _get(self, at: int) -> SmallPicture | None:
+    def get(self, at: int) -> SmallPicture | None:
+        """That of the photo at this position; None where it has neither a thumbnail nor a readable file."""
         with self._lock:
             if at in self._kept:
                 self._kept.move_to_end(at)

@@ -33,13 +33,37 @@ def pairs_by_votes(words: Sequence[bytes], least: int = LEAST_VOTES) -> tuple[In
     return np.stack(np.divmod(votes[first[enough]], n), axis=1), count[enough]
 
 
+class WordIndex:
+    """The words of many photos, to ask which of them share words with another."""
+
+    def __init__(self, words: Sequence[bytes]) -> None:
+        self._bits = _word_bits(len(words))
+        tagged = _tagged(words)
+        self._words, self._photos = tagged >> np.uint64(32), (tagged & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+    def votes(self, words: bytes) -> list[tuple[int, int]]:
+        """Photos (their positions) that share words with these, with how many, the most first."""
+        mine = np.unique(np.frombuffer(words, "<u4").astype(np.uint64) >> np.uint64(_LONGEST - self._bits))
+        start, end = (np.searchsorted(self._words, mine, side=side) for side in ("left", "right"))
+        rare = (end > start) & (end - start <= _COMMON)
+        met = [self._photos[a:b] for a, b in zip(start[rare], end[rare], strict=True)]
+        if not met:
+            return []
+        photos, count = np.unique(np.concatenate(met), return_counts=True)
+        order = np.argsort(-count, kind="stable")
+        return list(zip(photos[order].tolist(), count[order].tolist(), strict=True))
+
+
+def _word_bits(photos: int) -> int:
+    return min(_LONGEST, max(_SHORTEST, 20 + photos.bit_length()))
+
+
 def _tagged(words: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     """Every different word of every photo as word << 32 | photo, sorted."""
     most = 4 * max(1, _MOST_WORDS // max(1, len(words)))
     counts = [min(len(mine), most) // 4 for mine in words]
     flat = np.frombuffer(b"".join(mine[:most] for mine in words), "<u4").astype(np.uint64)
-    bits = min(_LONGEST, max(_SHORTEST, 20 + len(words).bit_length()))
-    flat >>= np.uint64(_LONGEST - bits)
+    flat >>= np.uint64(_LONGEST - _word_bits(len(words)))
     flat <<= np.uint64(32)
     flat |= np.repeat(np.arange(len(words), dtype=np.uint64), counts)
     flat.sort()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from photoindex.records import Group, Link, Member
-from photoindex.render.output import Format, plain, print_csv, print_paths, print_results
+from photoindex.render.output import Format, plain, print_csv, print_json, print_paths, print_results
 from photoindex.render.results import photo_object
 from photoindex.render.text import console, note, short_path, size, visible
+
+if TYPE_CHECKING:
+    from photoindex.dupes import Arrival
 
 GROUP_COLUMNS = (
     *("group", "id", "tier", "keep", "member_tier", "path", "photo", "distance", "quality", "sharpness", "bytes"),
@@ -56,6 +60,62 @@ def _csv_rows(number: int, group: Group) -> list[dict[str, Any]]:
     return [{**m, **shared, "tier": group.tier, "member_tier": m["tier"]} for m in found["members"]]
 
 
+ARRIVAL_COLUMNS = ("path", "bytes", "tier", "match", "photo", "distance", "differs", "problem")
+
+
+def arrival_object(arrival: Arrival) -> dict[str, Any]:
+    found = {name: plain(getattr(arrival, name)) for name in type(arrival).__slots__ if name != "match"}
+    return {**found, "match": photo_object(arrival.match) if arrival.match else None}
+
+
+def print_arrivals(arrivals: Iterable[Arrival], output: Format, null: bool, missing: bool) -> tuple[int, int]:
+    """Each as soon as it is known (json: at the end): those the library has, or with `missing` those it lacks.
+
+    Returns how many it has, and how many could not be read.
+    """
+    counts = {"has": 0, "lacks": 0, "unreadable": 0}
+    wanted = _counted(arrivals, counts, missing)
+    match Format.paths if null else output:
+        case Format.table:
+            target = console()
+            for arrival in wanted:
+                target.print(_arrival_line(arrival), markup=False)
+        case Format.json:
+            print_json([arrival_object(arrival) for arrival in wanted])
+        case Format.ndjson:
+            for arrival in wanted:
+                print(json.dumps(arrival_object(arrival)), flush=True)
+        case Format.csv:
+            print_csv(map(_arrival_row, wanted), ARRIVAL_COLUMNS)
+        case Format.paths:
+            print_paths((arrival.path for arrival in wanted), null)
+    unread = f"; {counts['unreadable']:,} could not be read" if counts["unreadable"] else ""
+    note(f"The library has {counts['has']:,} of these pictures and lacks {counts['lacks']:,}{unread}.")
+    return counts["has"], counts["unreadable"]
+
+
+def _counted(arrivals: Iterable[Arrival], counts: dict[str, int], missing: bool) -> Iterator[Arrival]:
+    for arrival in arrivals:
+        kind = "unreadable" if arrival.problem else "has" if arrival.match else "lacks"
+        counts[kind] += 1
+        if arrival.problem:
+            note(f"{short_path(arrival.path)}: {visible(arrival.problem.message)}")
+        elif (kind == "lacks") is missing:
+            yield arrival
+
+
+def _arrival_row(arrival: Arrival) -> dict[str, Any]:
+    copy = arrival.match
+    return {**arrival_object(arrival), "match": copy.path if copy else None, "photo": copy.photo if copy else None}
+
+
+def _arrival_line(arrival: Arrival) -> str:
+    if arrival.match is None:
+        return f"{'not in the library':18}  {short_path(arrival.path)}"
+    why = f"  ({'; '.join(map(visible, arrival.differs))})" if arrival.differs else ""
+    return f"{arrival.tier:18}  {short_path(arrival.path)}  =  {short_path(arrival.match.path)}{why}"
+
+
 def summary(groups: Sequence[Group]) -> str:
     """How many groups and files, by tier, and the bytes that keeping one of each would free."""
     if not groups:
@@ -100,6 +160,9 @@ def _line(member: Member) -> str:
     photo = member.photo
     pixels = f"{photo.width or '?'}x{photo.height or '?'}"
     facts = f"{size(photo.bytes):>9}  {pixels:>9}  {short_path(photo.path)}"
-    why = [*([f"{member.distance} bits"] if member.distance and member.tier != "keeper" else []), *map(visible, member.differs)]
+    why = [
+        *([f"{member.distance} bits"] if member.distance and member.tier != "keeper" else []),
+        *map(visible, member.differs),
+    ]
     why += [f"video {short_path(member.video)}"] if member.video else []
     return f"{facts}  ({'; '.join(why)})" if why else facts
