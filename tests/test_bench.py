@@ -107,6 +107,7 @@ def test_everything_else_that_differs_is_said() -> None:
 def test_a_busy_machine_is_told() -> None:
     assert disturbed(run_of(load=0.3)) is None
     assert "1.7 of 2 cores" in str(disturbed(run_of(load=1.7)))
+    assert "all of 2 cores" in str(disturbed(run_of(load=9.0)))
     assert disturbed(run_of(load=None)) is None
 
 

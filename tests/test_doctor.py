@@ -512,6 +512,15 @@ def test_a_library_whose_model_is_no_longer_described(tiny_clip: Shell, photos: 
     assert finding["commands"] == ["photoindex scan FOLDER --profile fast"]
 
 
+def test_a_runtime_that_is_not_there_is_refused_and_one_that_nobody_knows_is_wrong_usage(
+    tiny_clip: Shell, tmp_path: Path
+) -> None:
+    draw(1).save(tmp_path / "1.jpg")
+    measured = ("doctor", "--profile", "tiny", "--photos", tmp_path, "--runtime")
+    assert "no NVIDIA GPU" in tiny_clip(*measured, "embedding=torch-cuda-f16", code=None).err
+    assert "no runtime is called" in tiny_clip(*measured, "abacus", code=2).err
+
+
 def test_a_folder_without_pictures_is_wrong_usage(run: Shell, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert "holds no pictures" in run("doctor", "--photos", tmp_path / "none", code=2).err
@@ -538,7 +547,7 @@ def _troubled() -> Examination:
         *check_library(library),
     ]
     slowest = find_bottleneck(stages, shared_cores=True)
-    return Examination("1", "fast", gpu, (missing,), library, stages, "8 pictures", slowest, tuple(findings))
+    return Examination("1", "fast", gpu, (missing,), None, library, stages, "8 pictures", slowest, tuple(findings))
 
 
 def test_it_fits_80_columns_and_says_what_to_do_after_each_problem(capsys: pytest.CaptureFixture[str]) -> None:

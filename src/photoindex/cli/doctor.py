@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
+from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, RuntimeOption, registry_of
 from photoindex.config import read_settings
 from photoindex.render.output import ObjectFormat
 from photoindex.render.text import note
@@ -29,6 +29,7 @@ def doctor(
         Path | None, typer.Option(metavar="FOLDER", help="Measure with these pictures, not with those made for it.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="About how long each stage is timed.")] = 3.0,
+    runtime: RuntimeOption = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
@@ -37,12 +38,16 @@ def doctor(
     Nothing is changed in the library. The exit code is 1 where there is a problem; a warning is none.
     """
     from photoindex.doctor.report import Plan, examine
+    from photoindex.records import RuntimeOptions
     from photoindex.render.doctor import examination_object, print_examination
     from photoindex.render.output import print_json
+    from photoindex.runtimes.selection import check_runtime
+    from photoindex.steps import STEPS
 
     settings = read_settings(library, models=models)
     option = f"--library {shlex.quote(library)}" if library else ""
-    plan = Plan(profile, photos, None if quick else seconds, option, note)
+    check_runtime(runtime, [*STEPS])
+    plan = Plan(profile, photos, None if quick else seconds, RuntimeOptions(runtime=runtime), option, note)
     found = examine(settings, registry_of(settings), plan)
     if json or output is ObjectFormat.json:
         print_json(examination_object(found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +14,14 @@ from typing import Any
 import photoindex
 from photoindex.config import Settings
 from photoindex.doctor.facts import package_versions
+from photoindex.doctor.machine import read_load
 from photoindex.doctor.measure import Stage, measure
 from photoindex.doctor.report import scratch_home
 from photoindex.doctor.samples import SET, content_of, make_samples
+from photoindex.doctor.speed import other_work
 from photoindex.errors import UsageError
 from photoindex.models.registry import Registry
+from photoindex.records import AUTOMATIC, RuntimeOptions
 from photoindex.runtimes.fingerprint import fingerprint
 from photoindex.scan.steps import resolve_steps
 from photoindex.steps import choose_steps
@@ -74,18 +76,26 @@ class Ratio:
 
 
 def bench(
-    settings: Settings, registry: Registry, profile: str, seconds: float, tell: Callable[[str], None]
+    settings: Settings,
+    registry: Registry,
+    profile: str,
+    seconds: float,
+    tell: Callable[[str], None],
+    runtime: RuntimeOptions = AUTOMATIC,
 ) -> BenchRun:
-    """Time every stage in about `seconds` in all, beside loading and preparing. Raises UnknownProfile."""
+    """Time every stage in about `seconds` in all, beside loading and preparing.
+
+    Raises UnknownProfile, and RuntimeRefused where `runtime` cannot be honoured.
+    """
     models = registry.for_profile(profile)
     steps = resolve_steps(choose_steps(None), registry, models, settings.models_dir)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    load = read_load()
     opened = sum(spec.task is not None and spec.name not in steps.skipped for spec in steps.specs)
     with tempfile.TemporaryDirectory(prefix="photoindex-bench-", dir=scratch_home(settings)) as temporary:
         tell("making the pictures")
         files = make_samples(Path(temporary) / "photos")
         content = content_of(files)
-        stages = measure(files, steps, Path(temporary), seconds / (2 + max(1, opened)), tell)
+        stages = measure(files, steps, Path(temporary), seconds / (2 + max(1, opened)), tell, runtime)
     return BenchRun(
         FORMAT,
         photoindex.__version__,
@@ -196,7 +206,4 @@ def _runtimes(before: Sequence[StageResult], after: Sequence[StageResult]) -> li
 
 def disturbed(run: BenchRun) -> str | None:
     """A sentence where other work was going on, else None."""
-    cores = int(run.machine.get("cores", 1))
-    if run.load is None or run.load < 0.5 * cores:
-        return None
-    return f"Other programs kept {run.load:.1f} of {cores} cores busy at the start: figures are low and spread widely."
+    return other_work(run.load, int(run.machine.get("cores", 1)))

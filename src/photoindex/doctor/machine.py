@@ -51,6 +51,11 @@ def parse_cpuinfo(text: str) -> tuple[str, tuple[str, ...]]:
     return " ".join(name.split()), tuple(label for flag, label in _FEATURES.items() if flag in flags)
 
 
+def read_load() -> float | None:
+    """How many cores were busy in the last minute on average; None where the system does not tell."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def read_memory() -> Memory:
     """What there is and what is free now, within the limit of a container, and what a scan takes of it by default."""
     memory = read_machine_memory()

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from photoindex.doctor.samples import repeated
-from photoindex.records import Analysed, FoundFile, Picture
+from photoindex.records import AUTOMATIC, Analysed, FoundFile, Picture, RuntimeOptions
 from photoindex.scan.analyse import Analyser
 from photoindex.scan.options import DEFAULT_BATCH, default_workers
 from photoindex.scan.steps import Steps
@@ -68,18 +68,24 @@ class _Clock:
 
 
 def measure(
-    files: Sequence[FoundFile], steps: Steps, scratch: Path, seconds: float, tell: Callable[[str], None]
+    files: Sequence[FoundFile],
+    steps: Steps,
+    scratch: Path,
+    seconds: float,
+    tell: Callable[[str], None],
+    runtime: RuntimeOptions = AUTOMATIC,
 ) -> list[Stage]:
     """Time every stage on `files`, for about `seconds` each, after what has to be loaded is loaded.
 
-    `steps`: resolved and not yet opened; they are closed again. A stage that cannot run says why.
+    `steps`: resolved and not yet opened; they are closed again. A stage that cannot run says why. Raises
+    RuntimeRefused where `runtime` asks for what a model or this machine does not have.
     """
     from photoindex.scan.loader import warm_up
 
     warm_up()
     wanted = [spec.name for spec in steps.specs if spec.task is not None and spec.name not in steps.skipped]
     tell("loading the models" if wanted else "starting")
-    steps.open(wanted, _never)
+    steps.open(wanted, _never, runtime)
     try:
         tell("decoding")
         pictures, decode = time_decoding(files, steps, seconds)

@@ -155,5 +155,5 @@ def _chosen(facts: ModelFacts, measured_best: str | None) -> ModelFacts:
         reasons = "; ".join(f"{way.runtime}: {way.absent or way.refused}" for way in facts.ways)
         return replace(facts, problem=f"Nothing on this machine can run it: {reasons}")
     if measured_best in usable:
-        return replace(facts, runtime=measured_best, why="the fastest of those measured on this machine")
-    return replace(facts, runtime=usable[0], why="the first in order that this machine has; nothing was measured yet")
+        return replace(facts, runtime=measured_best, why="the fastest of those measured here")
+    return replace(facts, runtime=usable[0], why="first choice here, not measured yet")

@@ -13,20 +13,24 @@ from photoindex.config import Settings
 from photoindex.doctor.facts import read_machine
 from photoindex.doctor.library import LibraryFacts, read_library
 from photoindex.doctor.library_checks import check_library
+from photoindex.doctor.machine import read_load
 from photoindex.doctor.machine_checks import check_machine
 from photoindex.doctor.measure import Stage, measure
 from photoindex.doctor.model_checks import check_models
 from photoindex.doctor.models import ModelFacts, failure_of, read_models
 from photoindex.doctor.records import Finding, Level, Machine, worst
 from photoindex.doctor.samples import find_samples, make_samples
-from photoindex.doctor.speed import Bottleneck, check_choice, check_speed, find_bottleneck, uses_gpu
-from photoindex.errors import UnknownModel, UnknownProfile
+from photoindex.doctor.speed import Bottleneck, check_choice, check_speed, find_bottleneck, other_work, uses_gpu
+from photoindex.errors import MemoryTooSmall, PhotoindexError, UnknownModel, UnknownProfile
 from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.spec import ModelSpec, Task
-from photoindex.records import FoundFile
+from photoindex.records import AUTOMATIC, FoundFile, MemoryPlan, RuntimeOptions
+from photoindex.scan.budget import describe_passes, plan_scan
 from photoindex.scan.chosen import PROFILE, chosen_models
+from photoindex.scan.options import ScanOptions
 from photoindex.scan.steps import Steps, resolve_steps
-from photoindex.steps import choose_steps
+from photoindex.scan.switching import describe, pending_change
+from photoindex.steps import STEPS, choose_steps
 from photoindex.store.library import Library
 
 _SAMPLES = 48
@@ -34,12 +38,16 @@ _SAMPLES = 48
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What `examine` found. `stages` is empty, and `samples` too, where nothing was measured."""
+    """What `examine` found. `stages` is empty, and `samples` too, where nothing was measured.
+
+    `memory`: how a scan with all steps would stay within its budget; None where that holds none.
+    """
 
     version: str
     profile: str
     machine: Machine
     models: tuple[ModelFacts, ...]
+    memory: MemoryPlan | None
     library: LibraryFacts | None
     stages: tuple[Stage, ...]
     samples: str
@@ -55,13 +63,14 @@ class Examination:
 class Plan:
     """What to examine. `photos`: measure with pictures of this folder instead of the set that photoindex makes.
 
-    `seconds`: about how long each stage is timed, None for no measurement. `option`: what a command needs to mean
-    this library; `tell` is given a word for what happens now.
+    `seconds`: about how long each stage is timed, None for no measurement; `runtime`: how models are run then.
+    `option`: what a command needs to mean this library; `tell` is given a word for what happens now.
     """
 
     profile: str | None = None
     photos: Path | None = None
     seconds: float | None = 3.0
+    runtime: RuntimeOptions = AUTOMATIC
     option: str = ""
     tell: Callable[[str], None] = lambda _: None
 
@@ -73,23 +82,31 @@ def examine(settings: Settings, registry: Registry, plan: Plan) -> Examination:
     UsageError for a folder without pictures; what is wrong with the machine or the library is a finding.
     """
     plan.tell("looking at the machine")
+    load = read_load()
     machine = read_machine(settings)
     library = read_library(settings.library, plan.option)
     chosen, choice = _chosen(settings, registry, plan.profile, library)
     steps = resolve_steps(choose_steps(None), registry, chosen, settings.models_dir)
+    memory, short = _memory(steps, plan.runtime)
     notes = len(steps.notes)  # from here on they tell of runtimes that failed at work
     stages, samples = _timed(settings, steps, plan) if plan.seconds else ((), "")
     models = read_models(registry, chosen, steps, settings.models_dir)  # after the timing, which prepares them
     free = next((disk.free for disk in machine.disks if disk.use == "models"), None)
-    findings = [*check_machine(machine), *choice, *check_models(models, free), *check_speed(stages, machine)]
-    findings += check_choice(models, stages, lambda task, runtime: failure_of(steps.installed[task], runtime))
+    findings = [*check_machine(machine), *choice, *check_models(models, free), *short]
+    findings += check_speed(stages, machine)
+    if plan.runtime.runtime is None:
+        findings += check_choice(models, stages, lambda task, runtime: failure_of(steps.installed[task], runtime))
+    busy = other_work(load, machine.cpu.usable) if stages else None
+    findings += [Finding("warning", "speed", "machine_busy", busy, "Measure again when it is idle.")] if busy else []
     findings += [Finding("warning", "speed", "runtime_changed", note) for note in steps.notes[notes:]]
     findings += check_library(library) if library else []
+    findings += _change(settings, registry, library)
     return Examination(
         photoindex.__version__,
         plan.profile or _profile_of(settings, library),
         machine,
         tuple(models),
+        memory,
         library,
         tuple(stages),
         samples,
@@ -114,6 +131,34 @@ def _chosen(
     return registry.for_profile(profile or DEFAULT_PROFILE), []
 
 
+def _change(settings: Settings, registry: Registry, library: LibraryFacts | None) -> list[Finding]:
+    """A change of the embedding model that is not complete yet."""
+    if library is None or library.error is not None:
+        return []
+    try:
+        change = pending_change(Library.open(settings.library), registry, settings.models_dir)
+    except PhotoindexError:  # models.toml no longer holds the model, which _chosen has told
+        return []
+    if change is None:
+        return []
+    text = f"New vectors are being made, {describe(change)}; the old ones are searched until then."
+    return [
+        Finding("warning", "library", "vectors_changing", text, "A scan goes on with it.", (library.scan_command(),))
+    ]
+
+
+def _memory(steps: Steps, runtime: RuntimeOptions) -> tuple[MemoryPlan | None, list[Finding]]:
+    """How a scan with all steps would share out its memory; steps that fit in no way are skipped from here on."""
+    try:
+        plan = plan_scan(steps, list(STEPS), ScanOptions(runtime=runtime))
+    except MemoryTooSmall as error:
+        return None, [Finding("problem", "models", "memory_too_small", str(error))]
+    found = [Finding("problem", "models", "over_memory", steps.skipped[name].message) for name in plan.refused]
+    passes = describe_passes(plan)
+    found += [Finding("warning", "models", "several_passes", passes)] if passes else []
+    return plan, found
+
+
 def _profile_of(settings: Settings, library: LibraryFacts | None) -> str:
     """The profile that the library was filled with, else the one that a new library would get."""
     if library is None or library.error is not None:
@@ -127,7 +172,7 @@ def _timed(settings: Settings, steps: Steps, plan: Plan) -> tuple[Sequence[Stage
         scratch = Path(temporary)
         plan.tell("making sample pictures" if plan.photos is None else "choosing pictures")
         files = find_samples(plan.photos, _SAMPLES) if plan.photos else make_samples(scratch / "photos")
-        return measure(files, steps, scratch, plan.seconds, plan.tell), _said(files)
+        return measure(files, steps, scratch, plan.seconds, plan.tell, plan.runtime), _said(files)
 
 
 def scratch_home(settings: Settings) -> Path | None:
@@ -141,5 +186,6 @@ def scratch_home(settings: Settings) -> Path | None:
 
 
 def _said(files: Sequence[FoundFile]) -> str:
-    size = sum(file.size for file in files) / len(files) / 1e6
-    return f"{len(files)} pictures of {size:.1f} MB on average"
+    size = sum(file.size for file in files) / len(files)
+    said = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+    return f"{len(files)} pictures of {said} on average"

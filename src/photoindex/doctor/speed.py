@@ -24,6 +24,14 @@ class Bottleneck:
     expected: float
 
 
+def other_work(load: float | None, cores: float) -> str | None:
+    """A sentence where others keep half of the cores busy, which makes every figure low; else None."""
+    if load is None or load < 0.5 * cores:
+        return None
+    busy = "all" if load >= cores else f"{load:.1f}"
+    return f"Other programs kept {busy} of {cores:g} cores busy at the start: figures are low and spread widely."
+
+
 def find_bottleneck(stages: Sequence[Stage], shared_cores: bool) -> Bottleneck | None:
     """The slowest stage. None where nothing could be measured.
 

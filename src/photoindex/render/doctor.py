@@ -12,6 +12,7 @@ from photoindex.doctor.measure import Stage
 from photoindex.doctor.models import ModelFacts
 from photoindex.doctor.records import Finding, Gpu, Machine
 from photoindex.doctor.report import Examination
+from photoindex.records import MemoryPlan
 from photoindex.render.output import plain
 from photoindex.render.text import console, short_path, size, visible
 
@@ -38,6 +39,7 @@ def examination_object(found: Examination) -> dict[str, Any]:
         "profile": found.profile,
         "machine": plain(found.machine),
         "models": [plain(model) for model in found.models],
+        "memory": plain(found.memory),
         "stages": [{**plain(stage), "rate": stage.rate} for stage in found.stages],
         "samples": found.samples or None,
         "bottleneck": plain(found.bottleneck),
@@ -54,6 +56,7 @@ def print_examination(found: Examination) -> None:
     page.heading(f"Models of the profile {found.profile}")
     for model in found.models:
         page.rows([(model.task, _model_text(model))])
+    page.rows([("memory", _memory_text(found.memory))] if found.memory else [])
     page.findings(_of(found, "models"))
     if found.stages:
         page.heading(f"Pictures a second ({found.samples})")
@@ -126,9 +129,8 @@ def _machine_rows(machine: Machine) -> Iterator[tuple[str, str]]:
     yield "processor", ", ".join([cpu.name, *cpu.features])
     limit = "" if cpu.usable >= cpu.cores else " (limited)"
     yield "cores", f"{cpu.usable:g} of {cpu.cores}{limit}"
-    budget = f"; a scan takes at most {size(memory.budget)}" if memory.budget else ""
     bounded = " (limited)" if memory.limited else ""
-    yield "memory", f"{size(memory.total)}{bounded}, {size(memory.available)} free{budget}"
+    yield "memory", f"{size(memory.total)}{bounded}, {size(memory.available)} free"
     yield "GPU", "; ".join(map(_gpu_text, machine.gpus)) or "none"
     for runtime in machine.runtimes:
         yield runtime.name, _runtime_text(runtime)
@@ -167,6 +169,12 @@ def _model_text(model: ModelFacts) -> str:
     failed = [f"{way.runtime} ({way.refused})" for way in model.ways if way.refused and not way.absent]
     then = f"; then {', '.join(others)}" if others else ""
     return said + then + (f"; not {'; '.join(failed)}" if failed else "")
+
+
+def _memory_text(plan: MemoryPlan) -> str:
+    times = "once" if len(plan.passes) < 2 else f"{len(plan.passes)} times"
+    workers = f"{plan.workers} decode worker{'s' if plan.workers > 1 else ''}"
+    return f"a scan takes {size(plan.bytes)} of at most {size(plan.budget)}: {workers}, photos gone through {times}"
 
 
 def _stage_rows(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
