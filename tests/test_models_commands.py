@@ -59,6 +59,16 @@ def test_the_list_fits_80_columns_and_no_name_breaks(
     assert set(load_registry(None).models) <= firsts
 
 
+def test_list_says_what_is_wrong_with_a_broken_model(home: Path) -> None:
+    user_model(home)
+    CliRunner().invoke(app, ["pull", "small"])
+    (home / "models" / "small" / "weights.bin").write_bytes(b"short")
+    result = CliRunner().invoke(app, ["list"])
+    assert re.search(r"^small +faces +2 MB +broken", result.stdout, re.MULTILINE)
+    assert "5 bytes instead of 2,097,152" in result.stderr
+    assert "models pull small" in result.stderr
+
+
 def test_licences_are_shown_and_models_for_commercial_use_alone(home: Path) -> None:
     lines = CliRunner().invoke(app, ["list", "--licence"]).stdout.splitlines()
     [faces] = [line for line in lines if line.startswith("insightface-buffalo-l")]

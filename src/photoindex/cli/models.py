@@ -34,7 +34,10 @@ def list_models(
 
     registry, models_dir = model_files.read_registry(models)
     specs = [spec for spec in registry.models.values() if spec.commercial or not commercial]
-    print_list([state_of(registry, spec, models_dir) for spec in specs], output, licence)
+    states = [state_of(registry, spec, models_dir) for spec in specs]
+    print_list(states, output, licence)
+    for problem in dict.fromkeys(state.problem for state in states if state.installed == "broken"):
+        note(problem or "")
 
 
 @app.command()
