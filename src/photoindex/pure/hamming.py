@@ -16,6 +16,8 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.pure.threads import in_threads
+
 Bits = npt.NDArray[np.uint64]
 Indexes = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.uint16]
@@ -25,6 +27,7 @@ _KEY_BITS = 32  # a key and an index share 64 bits, so that one plain sort order
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
 _KEYS_AT_ONCE = 1 << 23
 _PAIRS_AT_ONCE = 1 << 17
+_WORTH_THREADS = 20_000
 _ROWS, _COLUMNS = 64, 4096  # a tile of brute force stays within the processor's cache
 _SORT_NS, _CHECK_NS, _BRUTE_NS = 100.0, 25.0, 5.0  # a key, a candidate pair, a pair; only their ratios matter
 
@@ -132,12 +135,20 @@ def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
     if len(words) < 2:
         return
     plan = _plan(len(words), threshold, _near_share(words, threshold))
-    candidates = _all_pairs(words, threshold) if plan.bands is None else _candidates(words, plan)
-    for i, j in candidates:
-        distances = _distances(words, i, j)
-        near = distances <= threshold
-        if near.any():
-            yield np.sort(np.stack([i[near], j[near]], axis=1), axis=1), distances[near]
+
+    def near(candidates: Iterator[tuple[Indexes, Indexes]]) -> Iterator[tuple[Indexes, Distances]]:
+        for i, j in candidates:
+            distances = _distances(words, i, j)
+            kept = distances <= threshold
+            if kept.any():
+                yield np.sort(np.stack([i[kept], j[kept]], axis=1), axis=1), distances[kept]
+
+    if plan.bands is None:
+        yield from near(_all_pairs(words, threshold))
+    elif len(words) < _WORTH_THREADS:
+        yield from (block for band in _candidates(words, plan) for block in near(band))
+    else:
+        yield from in_threads(near(band) for band in _candidates(words, plan))
 
 
 def _distances(words: Bits, i: Indexes, j: Indexes) -> Distances:
@@ -193,13 +204,16 @@ def _all_pairs(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Indexes]]
             yield i[i < j], j[i < j]
 
 
-def _candidates(words: Bits, plan: _Plan) -> Iterator[tuple[Indexes, Indexes]]:
-    """Pairs that come within 2 * radius bits of each other in one band or more."""
+def _candidates(words: Bits, plan: _Plan) -> Iterator[Iterator[tuple[Indexes, Indexes]]]:
+    """For each band the pairs within 2 * radius bits of each other in it, computed when they are asked for."""
     assert plan.bands is not None
     edges = [BITS * band // plan.bands for band in range(plan.bands + 1)]
     for start, stop in pairwise(edges):
-        width = min(stop - start, _KEY_BITS)  # part of a band has no more flips than the whole
-        yield from _band(_bits(words, start, width), width, plan.radius)
+        yield _of_band(words, start, min(stop - start, _KEY_BITS), plan.radius)  # a part has no more flips than all
+
+
+def _of_band(words: Bits, start: int, width: int, radius: int) -> Iterator[tuple[Indexes, Indexes]]:
+    yield from _band(_bits(words, start, width), width, radius)
 
 
 def _band(keys: Bits, width: int, radius: int) -> Iterator[tuple[Indexes, Indexes]]:
