@@ -45,14 +45,14 @@ def memory_of(installed: InstalledModel) -> MemoryNeeds:
     """What the model's block says; without that an estimate from its weight files and its task, on the safe side."""
     if installed.spec.memory is not None:
         return installed.spec.memory
+    if installed.base is not None:  # a zero-shot tagger: a vector for each tag
+        return MemoryNeeds(4 * _MB, {"f32": _MB})
     picture = _PICTURE.get(installed.spec.task, _PICTURE_ELSE)
     return MemoryNeeds(_weights_on_disk(installed.spec, installed.path), {"f32": picture})
 
 
 def _weights_on_disk(spec: ModelSpec, folder: Path) -> int:
-    """Bytes of the files that hold weights; a zero-shot tagger has none of its own."""
-    if not (spec.files or spec.path or spec.package):
-        return 0
+    """Bytes of the files that hold weights."""
     named = {name for file in spec.files for name in file.unpack or (file.name,)}
     files = [folder / name for name in named] if named else [*folder.iterdir()]
     return sum(path.stat().st_size for path in files if path.name.endswith(_WEIGHTS) and path.is_file())

@@ -155,7 +155,7 @@ def _print_dry_run(report: ScanReport) -> None:
 def _print_memory(plan: MemoryPlan) -> None:
     facts = [
         ("memory", f"{show_size(plan.bytes)} of the {show_size(plan.budget)} that it may take (--max-memory)"),
-        ("decoding", f"{plan.workers} workers, {plan.batch} photos a batch, {plan.prefetch} batches waiting for each"),
+        ("decoding", f"workers: {plan.workers}, photos a batch: {plan.batch}, batches ready a worker: {plan.prefetch}"),
         ("pictures", f"up to {plan.max_pixels / 1e6:,.0f} megapixels decoded"),
     ]
     for number, one in enumerate(plan.passes, start=1):

@@ -24,6 +24,11 @@ def _failed(needs: Sequence[str], outcomes: Sequence[Outcome]) -> bool:
     return any(o.step in needs and o.status == "failed" for o in outcomes)
 
 
+def _is_failure(result: Any) -> bool:
+    """Whether a step raised on a picture; what it says itself of a picture is a result."""
+    return isinstance(result, Problem) and result.code == _FAILED
+
+
 class Analyser:
     """Takes pictures as the workers deliver them and adds what the main process contributes."""
 
@@ -49,7 +54,9 @@ class Analyser:
                 self._run(spec, mine, outcomes)
                 spent = time.perf_counter() - started
                 self.seconds[spec.name] = self.seconds.get(spec.name, 0.0) + spent
-        return [Analysed(p.file, p.sha256, (*outcomes[p.photo_id], *self._skips(p))) for p in pictures]
+        return [
+            Analysed(p.file, p.sha256, (*outcomes[p.photo_id], *self._skips(p, outcomes[p.photo_id]))) for p in pictures
+        ]
 
     def _run(self, spec: StepSpec, pictures: Sequence[Picture], outcomes: dict[int, list[Outcome]]) -> None:
         facts = self._needed(spec, pictures, outcomes)
@@ -66,11 +73,15 @@ class Analyser:
                 results = self._call(spec, part, [facts[p.photo_id] or {} for p in part])
             except Stopped:
                 return
-            if self._has_died(spec, results, facts[part[0].photo_id] or {}):
-                return
+            died = self._has_died(spec, results, facts[part[0].photo_id] or {})
+            while died and results and _is_failure(results[-1]):
+                results.pop()
             ms = (time.perf_counter() - started) * 1000 / len(part)
-            for picture, result in zip(part, results, strict=True):
+            for picture, result in zip(part, results, strict=not died):
                 outcomes[picture.photo_id].append(self._outcome(spec, result, ms))
+            if died:
+                self._steps.skip(spec.name, died)
+                return
 
     def _size(self, spec: StepSpec, ready: int) -> int:
         """How many pictures the next run takes; it may become less on the way, when memory is short."""
@@ -79,26 +90,25 @@ class Analyser:
         size = self._steps.opened[spec.name].batch_size
         return max(1, min(size, self._at_most.get(spec.name, size)))
 
-    def _has_died(self, spec: StepSpec, results: Sequence[Any], facts: Mapping[str, Any]) -> bool:
-        """Whether every picture failed and a plain grey one does, too: then no picture is to blame, but the model.
+    def _has_died(self, spec: StepSpec, results: Sequence[Any], facts: Mapping[str, Any]) -> Problem | None:
+        """Whether the last picture failed and a plain grey one does, too: then no picture is to blame, but the model.
 
         Such a step is skipped from here on; what it was to do stays due.
         """
         step = self._steps.opened.get(spec.name)
-        if step is None or not all(isinstance(result, Problem) and result.code == _FAILED for result in results):
-            return False
+        if step is None or not _is_failure(results[-1]):
+            return None
         views = {view.name: np.full((view.size, view.size, 3), 128, np.uint8) for view in step.views}
         trial = Picture(_NO_FILE, "0" * 64, views)
         try:
             step.run([trial], [facts])
         except Stopped:
-            return False
+            return None
         except Exception as error:  # noqa: BLE001 - whatever a library raises: it works no more
             reason = f"{step.model} stopped working: {' '.join(str(error).split())[:300]}"
             self._steps.note(f"{spec.name}: {reason} The scan goes on without it.")
-            self._steps.skip(spec.name, Problem("model_died", f"{reason} Scan again to do what is left."))
-            return True
-        return False
+            return Problem("model_died", f"{reason} Scan again to do what is left.")
+        return None
 
     def _call(self, spec: StepSpec, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any]:
         """The step on a part of the batch; where that fails as a whole, on each picture alone."""
@@ -143,11 +153,10 @@ class Analyser:
             return Outcome(spec.name, spec.version, "failed", None, *names, ms=ms, problem=result, fingerprint=made_by)
         return Outcome(spec.name, spec.version, "done", result, *names, ms=ms, fingerprint=made_by)
 
-    def _skips(self, picture: Picture) -> list[Outcome]:
+    def _skips(self, picture: Picture, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Ledger rows for the steps that cannot run; only for a photo that is looked at for the first time."""
         if not picture.is_new:
             return []
-        versions = {spec.name: spec.version for spec in self._steps.specs}
-        return [
-            Outcome(name, versions[name], "skipped", problem=problem) for name, problem in self._steps.skipped.items()
-        ]
+        versions, had = {spec.name: spec.version for spec in self._steps.specs}, {o.step for o in outcomes}
+        left = {name: problem for name, problem in self._steps.skipped.items() if name not in had}
+        return [Outcome(name, versions[name], "skipped", problem=problem) for name, problem in left.items()]

@@ -96,6 +96,8 @@ def _view_bytes(model: InstalledModel) -> int:
 def _model_need(spec: StepSpec, model: InstalledModel, asked: str | None) -> ModelNeed:
     """`asked`: what the user said of runtimes, which then is the only way."""
     wanted = runtime_for(asked, spec.name)
+    if model.base is not None:  # a zero-shot tagger: numpy does it
+        return ModelNeed(spec.name, (Way(memory_of(model).weights, 0),), 1, spec.needs)
     usable = [each for each in _backends(model) if wanted is None or matches(wanted, each.name)] or _backends(model)
     first = usable[0]
     ways = [_way(model, first, None)]
@@ -121,6 +123,6 @@ def _way(model: InstalledModel, backend: Backend, runtime: str | None) -> Way:
     times, library = _HELD[backend.family]
     if model.spec.task == "embedding" and backend.family == "torch":
         times = _HELD_WHOLE
-    weights = round(needs.weights * times) + (library if needs.weights else 0)
+    weights = round(needs.weights * times) + library
     picture = needs.for_picture(backend.precision) if backend.device == "cpu" else 0
     return Way(weights, picture, runtime)

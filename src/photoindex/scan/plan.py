@@ -60,13 +60,12 @@ def make_plan(
     changed = {task.file.path for task in tasks}  # the catalog still tells of their former content
     stored: list[Picture] = []
     patterns = options.include or options.exclude
-    seen = set().union(*(c.seen for c in compared)) if patterns else set()
+    seen = set().union(*(c.seen for c in compared)) if patterns else None
     pixels = {spec.name for spec in steps.specs if spec.needs_pixels}
     for root in (c.root for c in compared):
-        for photo_id, (file, sha256) in library.catalog.places(list(due), root).items():
+        places = library.catalog.places(list(due), root, excepted=changed, among=seen)
+        for photo_id, (file, sha256) in places.items():
             names = frozenset(due.pop(photo_id))
-            if file.path in changed or (patterns and file.path not in seen):
-                continue
             if names & pixels:
                 tasks.append(Task(file, names, photo_id))
             else:

@@ -83,8 +83,10 @@ class Steps:
                     )
                     if isinstance(opened, Interruptible):
                         opened.stop_when(stop)
-                except RuntimeRefused:
-                    raise
+                except RuntimeRefused as error:
+                    if runtime_for(runtime.runtime, spec.name) is not None:
+                        raise
+                    self.skipped[spec.name] = Problem("over_memory", f"Only a leaner runtime would fit: {error}")
                 except PhotoindexError as error:
                     self.skipped[spec.name] = Problem("model_unusable", str(error))
                 except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on

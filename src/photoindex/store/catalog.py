@@ -62,6 +62,7 @@ _PLACES = """
 SELECT photo_id, sha256, path, root, size, mtime_ns, device, inode, sidecars, sidecar_sig
 FROM files SEMI JOIN wanted USING (photo_id) JOIN photos USING (photo_id)
 WHERE missing_since IS NULL AND path >= $first AND path < $last
+AND path NOT IN (SELECT path FROM excepted) AND ($all OR path IN (SELECT path FROM chosen))
 QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY path) = 1
 """
 
@@ -230,11 +231,23 @@ class Catalog:
                         [want.fingerprint, want.step, want.model],
                     )
 
-    def places(self, photo_ids: Collection[int], root: str) -> dict[int, tuple[FoundFile, str]]:
-        """One present file below `root`, and the SHA-256, of each of the photos that has a file there, by path."""
+    def places(
+        self,
+        photo_ids: Collection[int],
+        root: str,
+        *,
+        excepted: Collection[str] = (),
+        among: Collection[str] | None = None,
+    ) -> dict[int, tuple[FoundFile, str]]:
+        """One present file below `root`, and the SHA-256, of each of the photos that has a file there, by path.
+
+        Files in `excepted` do not count; only those in `among` do, where that is given.
+        """
         with self.file.read() as con:
             con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
-            rows = con.execute(_PLACES + " ORDER BY path", _span(root)).fetchall()
+            con.register("excepted", to_arrow(["path"], [(encode_path(path),) for path in excepted]))
+            con.register("chosen", to_arrow(["path"], [(encode_path(path),) for path in among or ()]))
+            rows = con.execute(_PLACES + " ORDER BY path", {"all": among is None, **_span(root)}).fetchall()
         return {row[0]: (_found_file(*row[2:]), row[1]) for row in rows}
 
     def make_due(

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from photoindex.store.catalog import Catalog, Wanted
 from photoindex.store.likeness import Likeness
 from photoindex.store.queries import Queries
 from photoindex.store.tag_scores import TagScores
+from photoindex.store.thumbnails import write_thumbnails
 from photoindex.store.vectors import Vectors, face_table, image_table
 
 _TABLES = {"embedding": image_table, "faces": face_table}
@@ -75,10 +76,10 @@ class Library:
         return TagScores(self.catalog.file)
 
     @cached_property
-    @cached_property
     def likeness(self) -> Likeness:
         return Likeness(self.catalog.file)
 
+    @cached_property
     def vectors(self) -> Vectors:
         return Vectors(self.folder / "vectors")
 
@@ -104,9 +105,7 @@ class Library:
         batch, clashing = self._without_clashes(batch)
         unreadable = [*unreadable, *clashing]
         done = [(item, o) for item in batch for o in item.outcomes if o.status == "done"]
-        for item, outcome in done:
-            if outcome.step == "thumbnail":
-                self._write_thumbnail(item.sha256, outcome.facts)
+        self._write_thumbnails({item.sha256: o.facts for item, o in done if o.step == "thumbnail"})
         for model in sorted({o.model or "" for _, o in done if o.step == "embedding"}):
             mine = {i.photo_id: o.facts for i, o in done if o.step == "embedding" and o.model == model}
             self.vectors.put_images(model, mine)
@@ -144,13 +143,9 @@ class Library:
         lost = {file.path for file, _ in clashing}
         return [item for item in batch if item.file.path not in lost], clashing
 
-    def _write_thumbnail(self, sha256: str, jpeg: bytes) -> None:
-        path = self.thumbnail_path(sha256)
-        part = path.with_suffix(".part")
+    def _write_thumbnails(self, jpegs: Mapping[str, bytes]) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(jpeg)
-            part.replace(path)
+            write_thumbnails({self.thumbnail_path(sha256): jpeg for sha256, jpeg in jpegs.items()})
         except OSError as error:
             raise LibraryNotWritable(self.folder, error.strerror or str(error)) from error
 
