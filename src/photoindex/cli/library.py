@@ -11,6 +11,7 @@ import typer
 from photoindex.cli.options import (
     FormatOption,
     LibraryOption,
+    ModelsOption,
     NullOption,
     ObjectFormatOption,
     open_library,
@@ -29,11 +30,13 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__)(command)
 
 
-def status(library: LibraryOption = None, output: ObjectFormatOption = ObjectFormat.table) -> None:
+def status(
+    library: LibraryOption = None, models: ModelsOption = None, output: ObjectFormatOption = ObjectFormat.table
+) -> None:
     """Show what the library holds: files, photos and their states, each step's progress, sizes on disk."""
     from photoindex.render.library import print_status
 
-    opened, settings = open_library(library)
+    opened, settings = open_library(library, models)
     print_status(opened.queries.status(), settings.library, opened.sizes(), output)
     for line in _notes(opened, settings):
         note(line)
