@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.errors import PhotoindexError
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
@@ -27,9 +28,23 @@ from photoindex.store.background import Background, BackgroundFile
 from photoindex.store.library import Library
 from photoindex.store.vectors import image_table
 
+_EMBEDDING = "embedding_model"
 _EVERY = 2
 _TEXTS_AT_ONCE = 32
 _FEW = 5_000  # so many new photos are asked for by id, more by reading the whole table
+
+
+def prepare_search(library: Library, registry: Registry, models_dir: Path, stop: Callable[[], bool]) -> list[str]:
+    """Index the vectors that are searched, and measure what everyday words reach there. Returns what is to be said."""
+    model = library.catalog.settings().get(_EMBEDDING)
+    if model is None or stop():
+        return []
+    library.vectors.keep_index(image_table(model))
+    try:
+        calibrate(library, registry, models_dir, model, stop)
+    except PhotoindexError as error:
+        return [f"Searches by meaning show every photo, good match or not: {error}"]
+    return []
 
 
 def calibrate(

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 import photoindex
-from photoindex.errors import PhotoindexError
 from photoindex.models.registry import Registry
 from photoindex.models.words import read_categories
 from photoindex.records import ScanReport
 from photoindex.runtimes.selection import check_runtime
-from photoindex.scan.calibrate import calibrate
-from photoindex.scan.chosen import chosen_models, remember_profile
+from photoindex.scan.calibrate import prepare_search
+from photoindex.scan.chosen import chosen_models, models_asked_for, remember_profile, with_optional
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.roots import Comparison, check_roots, compare
 from photoindex.scan.steps import Steps, resolve_steps
@@ -43,7 +42,11 @@ def scan(
     choose_steps(options.rescan)
     check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
     folders = check_roots(roots)
-    steps = resolve_steps(specs, registry, chosen_models(library, registry, options.profile), models_dir)
+    models = chosen_models(library, registry, options.profile)
+    expected = with_optional(choose_steps(None), models)
+    if options.steps is None:
+        specs = expected
+    steps = resolve_steps(specs, registry, models_asked_for(registry, models, options.steps), models_dir)
     compared = [compare(root, library.catalog.known_files(root), library.folder, options) for root in folders]
     steps.tell = options.tell
     tally = Tally(seconds={"walk": time.monotonic() - started})
@@ -52,7 +55,7 @@ def scan(
         return _report(0, compared, tally, steps, started, options)
     _found_categories(library)
     run_id = library.catalog.start_run(photoindex.__version__, folders, remember_profile(library, options.profile))
-    library.catalog.set_setting("steps", ",".join(STEPS))
+    library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
     library.expect_versions(steps.versions())
     take_back_vectors(library, steps)
     if "tags" in steps.installed:
@@ -66,8 +69,7 @@ def scan(
     finally:
         steps.close()
     _settle(library, steps, tally.analysed, options)
-    if not options.stop():
-        steps.notes += _calibrate(library, registry, models_dir, options)
+    steps.notes += prepare_search(library, registry, models_dir, options.stop)
     report = _report(run_id, compared, tally, steps, started, options)
     outcome = "interrupted" if report.interrupted else "finished"
     library.catalog.end_run(run_id, outcome, report.found, report.analysed, report.failed)
@@ -114,17 +116,6 @@ def _settle(library: Library, steps: Steps, analysed: int, options: ScanOptions)
         steps.notes.append(f"{describe(change)}. {done}.")
     if analysed and not options.stop() and library.vectors.has(DOCUMENTS):
         library.vectors.compact()
-
-
-def _calibrate(library: Library, registry: Registry, models_dir: Path, options: ScanOptions) -> list[str]:
-    """Measure what everyday words reach, for the vectors that are searched. Returns what there is to say."""
-    model = library.catalog.settings().get(EMBEDDING)
-    try:
-        if model is not None:
-            calibrate(library, registry, models_dir, model, options.stop)
-    except PhotoindexError as error:
-        return [f"Searches by meaning show every photo, good match or not: {error}"]
-    return []
 
 
 def _report(

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
 from photoindex.store.terms import TermsFile, read_terms, write_terms
+from photoindex.store.vector_index import INDEX_FROM, how_to_ask, keep_index
 
 DOCUMENTS = "documents"
 TERMS = "terms.txt"
@@ -70,8 +71,10 @@ class Vectors:
         """Photos by cosine similarity (-1 to 1) to `query` (width,), best first; filtered before ranking."""
         if not self.has(table) or (among is not None and not among):
             return []
-        nearest = {"column": "vector", "q": query, "k": limit, "metric": "cosine"}
-        found = self._dataset(table).scanner(columns=["id", "_distance"], nearest=nearest, **_filter(among)).to_table()
+        dataset = self._dataset(table)
+        how = how_to_ask(dataset.count_rows(), limit, None if among is None else len(among))
+        nearest = {"column": "vector", "q": query, "metric": "cosine", **how}
+        found = dataset.scanner(columns=["id", "_distance"], nearest=nearest, **_filter(among)).to_table()
         scores = 1.0 - found["_distance"].to_numpy()
         return list(zip(found["id"].to_pylist(), scores.tolist(), strict=True))
 
@@ -196,6 +199,12 @@ class Vectors:
         with self._explained():
             texts = (text for batch in batches for text in batch["text"].to_pylist())
             write_terms(self.folder / TERMS, texts, frozenset({field_end}))
+
+    def keep_index(self, table: str) -> None:
+        """Index a large table of vectors, or its new rows, where it pays: a search never waits for it."""
+        rows = self.count(table)
+        if rows >= INDEX_FROM:
+            self._write(table, lambda tb: keep_index(tb, rows))
 
     def compact(self) -> None:
         """Bring new rows into the indexes and merge small fragments, where it pays."""
