@@ -220,6 +220,8 @@ class _SumBuilder:
             else:
                 self.add(item)
         self.flush()
+        if len(self.terms) == 1 and self.terms[0].is_plain:
+            return both(*self.terms[0].words, *self.filters)
         return both(Sum(tuple(self.terms)), *self.filters)
 
     def add(self, item: Item) -> None:

@@ -136,6 +136,11 @@ class Term:
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a sum of this alone says no more than its words."""
+        return self.like is None and not self.minus and self.weight == 1 and not WEIGHT.match(str(self.words[0]))
+
     def __str__(self) -> str:
         what = " ".join(map(str, self.words)) if self.like is None else f"like:{Text(self.like)}"
         return f"{self.weight:f}*{what}" if self.weight != 1 or WEIGHT.match(what) else what
