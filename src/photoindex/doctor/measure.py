@@ -146,26 +146,43 @@ def _decoded(
 def time_steps(
     pictures: Sequence[Picture], steps: Steps, library: Library, seconds: float
 ) -> tuple[list[Analysed], list[Stage]]:
-    """The steps of the main process, in whole rounds over the pictures while `seconds` for each model last.
+    """The steps of the main process, each model alone for `seconds`, with the derived steps that build on it.
 
-    The first batch warms up and does not count, unless there is no time for another.
+    Also returns pictures with what all steps found. That first run warms up, and does not count.
     """
     batches = [pictures[at : at + DEFAULT_BATCH] for at in range(0, len(pictures), DEFAULT_BATCH)]
     clocks = {spec.name: _Clock() for spec in steps.runnable if spec.task is not None or not spec.needs_pixels}
     if not batches or not clocks:
         return [], [clock.stage(name) for name, clock in clocks.items()]
-    analysed: list[Analysed] = []
-    ends = time.perf_counter() + seconds * max(1, len(steps.opened))
-    _run(batches[0], steps, library)
+    analysed, _ = _run(batches[0], steps, library)
+    failed = _failures(analysed)
+    for together in _groups(steps):
+        ends = time.perf_counter() + seconds
+        for batch in _until(ends, [[replace(p, due=p.due & together) for p in batch] for batch in batches]):
+            done, spent = _run(batch, steps, library)
+            failed |= _failures(done)
+            for name in together:
+                if spent.get(name):
+                    clocks[name].add(len(batch), spent[name])
+    return analysed, [clock.stage(name, _runtime(steps, name), failed.get(name)) for name, clock in clocks.items()]
+
+
+def _groups(steps: Steps) -> list[frozenset[str]]:
+    """Each step that runs a model on pixels, with the derived steps that need its facts; the rest of those as one."""
+    derived = [spec for spec in steps.runnable if not spec.needs_pixels]
+    models = [spec.name for spec in steps.runnable if spec.task is not None and spec.needs_pixels]
+    found = [frozenset({name, *(spec.name for spec in derived if name in spec.needs)}) for name in models]
+    rest = frozenset(spec.name for spec in derived if not any(spec.name in group for group in found))
+    return [*found, *([rest] if rest else [])]
+
+
+def _until(ends: float, batches: Sequence[Sequence[Picture]]) -> Iterator[Sequence[Picture]]:
+    """The batches again and again until the clock shows `ends`; one at least."""
     while True:
         for batch in batches:
-            done, spent = _run(batch, steps, library)
-            for name, clock in clocks.items():
-                if spent.get(name):
-                    clock.add(len(batch), spent[name])
-            analysed += done if len(analysed) < len(pictures) else []
+            yield batch
             if time.perf_counter() > ends:
-                return analysed, [_stage(name, clock, steps, analysed) for name, clock in clocks.items()]
+                return
 
 
 def _run(batch: Sequence[Picture], steps: Steps, library: Library) -> tuple[list[Analysed], dict[str, float]]:
@@ -174,10 +191,17 @@ def _run(batch: Sequence[Picture], steps: Steps, library: Library) -> tuple[list
     return done, analyser.seconds
 
 
-def _stage(name: str, clock: _Clock, steps: Steps, analysed: Sequence[Analysed]) -> Stage:
-    failed = [o.problem.message for item in analysed for o in item.outcomes if o.step == name and o.problem]
-    opened = steps.opened.get(name)
-    return clock.stage(name, opened.runtime if opened else None, failed[0] if failed else None)
+def _failures(analysed: Sequence[Analysed]) -> dict[str, str]:
+    """What failed, by step: the first message of each."""
+    found: dict[str, str] = {}
+    for outcome in (outcome for item in analysed for outcome in item.outcomes):
+        if outcome.status == "failed" and outcome.problem is not None:
+            found.setdefault(outcome.step, outcome.problem.message)
+    return found
+
+
+def _runtime(steps: Steps, name: str) -> str | None:
+    return steps.opened[name].runtime if name in steps.opened else None
 
 
 def time_saving(analysed: Sequence[Analysed], library: Library, seconds: float) -> Stage:

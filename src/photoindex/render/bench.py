@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from photoindex.doctor.bench import BenchRun, Ratio, StageResult, differences, disturbed
+from photoindex.render.doctor import NEGLIGIBLE
 from photoindex.render.output import plain, print_table
 from photoindex.render.text import note
 
@@ -21,7 +22,8 @@ def bench_object(run: BenchRun, before: BenchRun | None, ratios: Sequence[Ratio]
 def print_bench(run: BenchRun, before: BenchRun | None, ratios: Sequence[Ratio]) -> None:
     old = {ratio.stage: ratio for ratio in ratios}
     headers = ["stage", "pictures/s", "spread", *(["before", "ratio", ""] if before else []), "runtime"]
-    rows = [_row(stage, old.get(stage.stage) if before else None, bool(before)) for stage in run.stages]
+    shown = [stage for stage in run.stages if (stage.median or 0.0) < NEGLIGIBLE]
+    rows = [_row(stage, old.get(stage.stage) if before else None, bool(before)) for stage in shown]
     print_table(headers, rows, right=("pictures/s", "spread", "before", "ratio"))
     for text in differences(before, run) if before else ():
         note(text)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _WIDEST, _USUAL, _LABEL, _BAR = 100, 80, 12, 20
-_NEGLIGIBLE = 5_000.0  # pictures a second; such a stage says nothing to people
+NEGLIGIBLE = 5_000.0  # pictures a second; such a stage says nothing to people
 _WHY_NOT = {"weights_missing": "skipped: its weights are not installed", "model_unusable": "skipped: see below"}
 _SHOWN_PACKAGES = ("lancedb", "duckdb", "pillow", "open-clip-torch", "transformers")
 
@@ -180,7 +180,7 @@ def _memory_text(plan: MemoryPlan) -> str:
 def _stage_rows(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
     slowest = max((1 / stage.rate for stage in stages if stage.rate), default=1.0)
     for stage in stages:
-        if stage.rate and stage.rate > _NEGLIGIBLE:
+        if stage.rate and stage.rate > NEGLIGIBLE:
             continue
         if stage.rate:
             bar = "#" * max(1, round(_BAR / stage.rate / slowest))
