@@ -1,5 +1,8 @@
 """Times the search for near pairs of hashes: `python scripts/bench_dupes.py [--million]`.
 
+With `--photos FOLDER` (one with dupes/truth.csv) it tells instead how well duplicates are found there, beside plain PDQ
+and, with `--imagededup PYTHON`, imagededup's pHash.
+
 Each case runs in a process of its own, so that its peak memory is its own. Hashes are random with planted copies;
 what was found is checked against brute force on a sample, which also gives the time brute force would take.
 """
@@ -10,8 +13,11 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+import dupe_quality
 import numpy as np
 import numpy.typing as npt
 
@@ -88,17 +94,37 @@ def measure(n: int, threshold: int, frames: int) -> dict[str, float]:
     return {"found": found, "seconds": seconds, "brute": brute, "before": before, "peak": peak, "sample": len(expected)}
 
 
+def compare(photos: Path, imagededup: str | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        library = dupe_quality.scan(photos, Path(folder) / "library")
+        started = time.process_time()
+        groups = dupe_quality.ours(library)
+        print(f"{len(groups)} groups in {time.process_time() - started:.1f} CPU seconds after the scan\n")
+        methods = {
+            "photoindex": dupe_quality.names_of(groups, photos),
+            "plain PDQ at 31": dupe_quality.plain_pdq(library, photos),
+        }
+    if imagededup:
+        methods["imagededup pHash at 10"] = dupe_quality.imagededup_phash(imagededup, photos)
+    dupe_quality.print_table(methods, dupe_quality.Truth.read(photos))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--million", action="store_true", help="also a library of 1,000,000")
     parser.add_argument("--case", nargs=3, type=int, metavar=("N", "THRESHOLD", "FRAMES"), help=argparse.SUPPRESS)
+    parser.add_argument("--photos", type=Path, help="labelled pictures: print what is found by transformation instead")
+    parser.add_argument("--imagededup", metavar="PYTHON", help="an interpreter that has imagededup, to compare with")
     options = parser.parse_args()
+    if options.photos:
+        compare(options.photos.resolve(), options.imagededup)
+        return
     if options.case:
         print(json.dumps(measure(*options.case)))
         return
     cases = [(100_000, 8, 0), (100_000, 31, 0), (100_000, 8, 3000), (100_000, 31, 3000), (100_000, 31, 20_000)]
     cases += [(1_000_000, 8, 0), (1_000_000, 31, 0)] if options.million else []
-    print(f"{os.cpu_count()} cores, numpy {np.__version__}; one thread")
+    print(f"{os.cpu_count()} cores, numpy {np.__version__}")
     print("CPU seconds, which other work on the machine changes little")
     print("   hashes  bits  time lapse      found  seconds  brute force   peak MB (of it before)   sample checked")
     for case in cases:
