@@ -36,11 +36,8 @@ class Room:
         return cls(plan.max_pixels * PIXEL, USUAL_PIXELS * PIXEL, turns, show_size(plan.budget))
 
     @contextlib.contextmanager
-    def turn(self, needed: int) -> Iterator[None]:
-        """Inside, `needed` bytes may be taken; waits until no other process has that much. May be nested."""
-        if needed <= self.usual:
-            yield
-            return
+    def turn(self) -> Iterator[None]:
+        """Inside, more than `usual` may be taken; waits until no other worker does. May be nested."""
         from filelock import FileLock
 
         with FileLock(self.turns, is_singleton=True):  # let go by the system when a worker dies

@@ -104,8 +104,11 @@ def prepare(task: Task, job: WorkerJob) -> Picture:
 @contextlib.contextmanager
 def _waiting(room: Room, needed: int, restart: Callable[[], None]) -> Iterator[None]:
     """A turn at what is large. Waiting for it is not the file's time; a turn within a turn is had at once."""
+    if needed <= room.usual:
+        yield
+        return
     faulthandler.cancel_dump_traceback_later()
-    with room.turn(needed):
+    with room.turn():
         restart()
         yield
 
