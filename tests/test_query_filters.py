@@ -289,6 +289,21 @@ def found(filled: tuple[Library, list[Facts]], node: Node, typed: str = "") -> s
     return set(chosen)
 
 
+def test_the_few_that_are_left_out_are_told(filled: tuple[Library, list[Facts]]) -> None:
+    library, facts = filled
+    everything = {f.photo_id for f in facts}
+    with finding(library.catalog.file) as finder:
+        for query in ("-tag:dog", "tag:dog", "year:>1900", "-name:nowhere"):
+            chosen = finder.select(Filtering(library, finder, query, lambda _: None).condition(parse(query)))
+            few = len(chosen) > len(everything) / 2
+            assert (chosen.others is None) is not few
+            assert not few or set(chosen.others or ()) == everything - set(chosen)
+            hits = library.vectors.holding([["jpg"]], 1000, every=True, among=chosen)
+            assert {i for i, _, _ in hits} == {
+                i for i, _, _ in library.vectors.holding([["jpg"]], 1000, every=True)
+            } & set(chosen)
+
+
 def expected(filled: tuple[Library, list[Facts]], node: Node) -> set[int]:
     return {facts.photo_id for facts in filled[1] if fulfils(node, facts)}
 

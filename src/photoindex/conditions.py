@@ -5,7 +5,7 @@ A fact that is not known of a photo fulfils no condition, so `No` of it does hol
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +65,17 @@ class Any:
 @dataclass(frozen=True, slots=True)
 class No:
     part: Condition
+
+
+class Chosen(list[int]):
+    """Ids of the photos that fulfil a condition, newest first.
+
+    `others`: those that do not, where they are fewer: to leave a few out is quicker than to name nearly all.
+    """
+
+    def __init__(self, photo_ids: Iterable[int], others: Collection[int] | None = None) -> None:
+        super().__init__(photo_ids)
+        self.others = others
 
 
 Condition = Among | OneOf | Between | Within | Known | All | Any | No

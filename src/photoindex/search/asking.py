@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from photoindex.conditions import EVERYTHING
+from photoindex.conditions import EVERYTHING, Chosen
 from photoindex.pure.query import Node, Plan, parse, split
 from photoindex.search.filtering import Filtering
 from photoindex.store.filters import finding
@@ -17,7 +17,7 @@ class Question:
     """A query, read: `among` are the photos that pass its filters, newest first; None where it has none and ranks."""
 
     plan: Plan
-    among: list[int] | None
+    among: Chosen | None
 
     @property
     def ranks(self) -> bool:

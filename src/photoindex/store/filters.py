@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 from typing import Any as AnyValue
 
-from photoindex.conditions import All, Among, Any, Between, Condition, Known, No, OneOf, Within
+from photoindex.conditions import All, Among, Any, Between, Chosen, Condition, Known, No, OneOf, Within
 from photoindex.store.arrow import decode_path, to_arrow
 from photoindex.store.connection import CatalogFile
 
@@ -81,19 +81,25 @@ class Finder:
     def __init__(self, con: DuckDBPyConnection) -> None:
         self._con = con
 
-    def select(self, condition: Condition) -> list[int]:
+    def select(self, condition: Condition) -> Chosen:
         """Photos that fulfil it and have a file, newest first."""
         question = _Question(self._con)
         where = question.sql(condition)
-        sql = f"""SELECT p.photo_id FROM photos p LEFT JOIN metadata m USING (photo_id) {question.joins()}
-            WHERE p.photo_id IN (SELECT photo_id FROM files) AND {where}
-            ORDER BY m.taken_at DESC NULLS LAST, p.photo_id"""  # noqa: S608
+        photos = f"""FROM photos p LEFT JOIN metadata m USING (photo_id) {question.joins()}
+            WHERE p.photo_id IN (SELECT photo_id FROM files) AND """  # noqa: S608
         try:
-            found: list[int] = self._con.sql(sql, params=question.values).to_arrow_table()["photo_id"].to_pylist()
-            return found
+            ids = self._ids(f"{photos} {where} ORDER BY m.taken_at DESC NULLS LAST, p.photo_id", question.values)
+            most = 2 * len(ids) > self._con.execute("SELECT count(*) FROM photos").fetchall()[0][0]
+            return Chosen(ids, self._ids(f"{photos} NOT {where}", question.values) if most else None)
         finally:
             for name in question.tables:
                 self._con.unregister(name)
+
+    def _ids(self, rest: str, values: list[AnyValue]) -> list[int]:
+        found: list[int] = (
+            self._con.sql(f"SELECT p.photo_id {rest}", params=values).to_arrow_table()["photo_id"].to_pylist()
+        )
+        return found
 
     def values(self, fact: str) -> list[str]:
         """The values of a fact in this library, each once: camera, lens, format, city, ..., tag, category."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.conditions import Chosen
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
 from photoindex.store.terms import TermsFile, read_terms, write_terms
@@ -333,4 +334,7 @@ def _among(photo_ids: Collection[int]) -> str:
 
 
 def _filter(among: Collection[int] | None) -> dict[str, Any]:
-    return {} if among is None else {"filter": _among(among), "prefilter": True}
+    others = among.others if isinstance(among, Chosen) else None
+    if among is None or (others is not None and not others):
+        return {}
+    return {"filter": _among(among) if others is None else f"NOT {_among(others)}", "prefilter": True}
