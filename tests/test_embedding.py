@@ -13,7 +13,8 @@ from photoindex.errors import ModelBroken, ModelMissing, RuntimeUnavailable
 from photoindex.media.views import prepare_view
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.records import FoundFile, Picture, RuntimeOptions
-from photoindex.steps import forms_export
+from photoindex.runtimes.choose import open_session
+from photoindex.steps import forms, forms_export
 from photoindex.steps.embedding import Embedding
 from photoindex.steps.forms import forms_ready, make_forms, read_forms, write_order
 
@@ -131,6 +132,42 @@ def test_forms_are_made_once_and_belong_to_their_weights(clip, tmp_path):
     shutil.copytree(clip.path, tmp_path / "other")
     (tmp_path / "other" / "open_clip_model.safetensors").write_bytes(b"other weights")
     assert not forms_ready(dataclasses.replace(clip, path=tmp_path / "other"))
+
+
+@pytest.mark.parametrize("name", ["visual.onnx", "visual.onnx.data", "text.onnx", "check.npz", "forms.json"])
+def test_forms_that_were_cut_short_are_made_anew(tmp_path, name):
+    model = random_model(tmp_path / "m", config=SMALL)
+    assert export_here(model, tmp_path / "work") == 0
+    folder = tmp_path / "m" / f"forms-{forms._fingerprint(model)}"
+    shutil.copytree(tmp_path / "work", folder)
+    assert forms_ready(model)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    assert not forms_ready(model)
+    with pytest.raises(ModelBroken, match="photoindex models pull a-model"):
+        read_forms(model)
+    work = tmp_path / "m" / ".forms-again"
+    shutil.copytree(tmp_path / "work", work)
+    forms._publish(work, folder)
+    assert (folder / name).read_bytes() == whole
+    assert forms_ready(model)
+
+
+def test_a_form_broken_after_it_was_looked_at_leaves_the_picture_model_to_torch(clip, tmp_path):
+    """Torch builds the model from its weights; nothing else can without the exported form."""
+    folder = tmp_path / "forms"
+    shutil.copytree(read_forms(clip).folder, folder)
+    recipe = json.loads((folder / "forms.json").read_text())
+    recipe["recipe"]["checkpoint"] = str(clip.path / "open_clip_model.safetensors")
+    recipe["recipe"]["config"] = recipe["recipe"]["config"] and str(clip.path / "open_clip_config.json")
+    (folder / "forms.json").write_text(json.dumps(recipe))
+    (folder / "visual.onnx").write_bytes((folder / "visual.onnx").read_bytes()[:500])
+    pixels, expected = read_forms(clip).check("visual")
+    session = open_session(folder / "visual.onnx", probe=pixels, expected=expected)
+    assert session.runtime.startswith("torch-")
+    assert {"openvino-cpu-f32", "onnxruntime-cpu-f32"} <= set(session.failures)
+    with pytest.raises(RuntimeUnavailable, match=r"onnxruntime-cpu-f32: .*visual\.onnx"):
+        open_session(folder / "visual.onnx", ["onnxruntime"], probe=pixels, expected=expected)
 
 
 def test_a_squashing_model_gets_squashed_views(tmp_path):

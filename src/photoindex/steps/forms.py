@@ -176,12 +176,14 @@ def _reason(work: Path, stderr: str) -> str:
 
 
 def _publish(work: Path, target: Path) -> None:
-    """Give the finished folder its name; older forms of the same model go."""
+    """Give the finished folder its name; older forms of the same model go, broken ones of this one too."""
     (work / "order.json").unlink()
+    if target.is_dir() and _described(target) is None:
+        shutil.rmtree(target)
     try:
         work.rename(target)
     except OSError:
-        if not (target / "forms.json").is_file():
+        if _described(target) is None:
             raise
         return  # another process was first
     for other in target.parent.glob("forms-*"):
@@ -191,9 +193,17 @@ def _publish(work: Path, target: Path) -> None:
 
 def _find(installed: InstalledModel) -> Forms | None:
     owner = _owner(installed)
-    folder = owner.derived / f"forms-{_fingerprint(owner)}"
-    described = folder / "forms.json"
-    return as_forms(folder, json.loads(described.read_text(encoding="utf-8"))) if described.is_file() else None
+    return _described(owner.derived / f"forms-{_fingerprint(owner)}")
+
+
+def _described(folder: Path) -> Forms | None:
+    """The forms in `folder`, or None where they are not there or not whole: they are made anew then."""
+    try:
+        kept = json.loads((folder / "forms.json").read_text(encoding="utf-8"))
+        whole = all((folder / name).stat().st_size == size for name, size in kept.get("sizes", {}).items())
+        return as_forms(folder, kept) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _fingerprint(installed: InstalledModel) -> str:
@@ -208,11 +218,8 @@ def _fingerprint(installed: InstalledModel) -> str:
 
 
 def _model_of(folder: Path) -> str | None:
-    described = folder / "forms.json"
-    if not described.is_file():
-        return None
-    model: str = json.loads(described.read_text(encoding="utf-8"))["model"]
-    return model
+    forms = _described(folder)
+    return forms.model if forms else None
 
 
 def _owner(installed: InstalledModel) -> InstalledModel:

@@ -63,6 +63,7 @@ def export_forms(folder: Path, order: dict[str, Any]) -> None:
     }
     tokens = _tokenizer(folder, recipe, config, described)
     _towers(folder, model, tokens, described)
+    described["sizes"] = {file.name: file.stat().st_size for file in folder.iterdir() if file.name != "order.json"}
     (folder / "forms.json").write_text(json.dumps(described, indent=1, sort_keys=True), encoding="utf-8")
 
 
