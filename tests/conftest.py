@@ -116,6 +116,8 @@ class Shell:
 
     def __call__(self, *arguments: str | os.PathLike[str], code: int | None = 0) -> Ran:
         """In this process, through the same `main` as the installed command. Checks the exit code, unless None."""
+        import pandas  # noqa: F401 - else a search leaves cli.lean's stand-in for it to every test that follows
+
         from photoindex.cli import main
 
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
