@@ -30,11 +30,16 @@ def registry_with(folder: Path, text: str) -> Registry:
 # --- models.toml ---------------------------------------------------------------------------------------------------
 
 
+ASKED_FOR = {"captions"}  # tasks that take long and run only when a user chooses a model for them
+
+
 def test_every_profile_names_a_model_for_every_task() -> None:
     registry = load_registry(None)
     assert set(registry.profiles) >= {"quality", "fast", "permissive"}
     for profile in registry.profiles:
-        assert {task: spec.task for task, spec in registry.for_profile(profile).items()} == {t: t for t in TASKS}
+        assert {task: spec.task for task, spec in registry.for_profile(profile).items()} == {
+            t: t for t in TASKS if t not in ASKED_FOR
+        }
 
 
 def test_the_permissive_profile_allows_commercial_use_and_insightface_does_not() -> None:
