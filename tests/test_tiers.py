@@ -160,6 +160,18 @@ def test_the_better_of_two_copies() -> None:
     assert kept(Copy("/p/a.jpg", replace(BARE, taken_at=NOON)), old)[1] == "its date is the earliest (2001-02-03)"
 
 
+def test_bytes_of_different_formats_are_compared_loosely() -> None:
+    jpeg, heic = Copy("/p/a.jpg", BARE), Copy("/p/bb.heic", replace(BARE, format="HEIF", bytes=800))
+    assert kept(jpeg, heic) == ("/p/a.jpg", "its path is the shortest")
+    assert kept(jpeg, Copy("/p/bb.heic", replace(BARE, format="HEIF", bytes=3000)))[1] == "it is compressed less"
+
+
+def test_a_frame_makes_a_picture_larger_and_no_better() -> None:
+    framed = Copy("/p/a.jpg", replace(BARE, width=500, height=400), framed=True)
+    assert kept(framed, Copy("/p/b.jpg", BARE)) == ("/p/b.jpg", "no frame was put round it")
+    assert edits(replace(SAME, whole=False, covers_a=0.7, frame="a")) == ("one has a frame",)
+
+
 def test_folders_come_before_rules_and_protected_ones_first() -> None:
     good, bad = Copy("/good/a.jpg", replace(SHOT, width=800)), Copy("/bad/b.jpg", BARE)
     assert kept(good, bad, prefer=("/bad",))[0] == "/bad/b.jpg"

@@ -458,7 +458,7 @@ class Look:
     `covers_a`, `covers_b`: share of each that the other shows; `whole`: they were laid corner on corner, else the
     place was found by `matches` corners that agree on one position, turned by `angle` degrees; `scale`: pixels of the
     first for one of the second; `colour`: mean difference of the overlap, 0 to 255; `texture`: strength of the fine
-    detail of the plainer one, in the same unit.
+    detail of the plainer one, in the same unit; `frame`: "a" or "b" where what only it shows is plain.
     """
 
     whole: bool
@@ -474,6 +474,7 @@ class Look:
     matches: int = 0
 
 
+    frame: str = ""
 @dataclass(frozen=True, slots=True)
 class DupeFacts:
     """What is known of a photo that decides on its duplicates: hashes, size, camera, moment, how it was kept.

@@ -28,6 +28,7 @@ _LEAST_MATCHES = 8
 _RATIO = 0.8  # Lowe's: a match must be this much nearer than the second best
 _PIXELS_OFF = 3.0
 _LEAST_OVERLAP = 2500  # pixels
+_LEAST_MARGIN, _PLAIN = 0.02, 6.0  # share of the picture; standard deviation of a channel
 _TILE = 15
 _DETAIL = 2.0  # standard deviation of grey levels above which a part of a picture has detail
 
@@ -92,8 +93,30 @@ def _placed(a: SmallPicture, b: SmallPicture) -> Look | None:
         angle=round(float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))), 1),
         scale=round(float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))), 3),
         matches=matches,
+        frame=_frame(a, b, matrix, inside),
         **_agreement(*_halved(a.pixels, laid, inside)),
     )
+
+
+def _frame(a: SmallPicture, b: SmallPicture, matrix: npt.NDArray[np.float64], inside: Mask) -> str:
+    """Which of the two is the other with a plain margin round it."""
+    import cv2
+
+    if _is_plain_margin(a.pixels, inside):
+        return "a"
+    height, width = b.pixels.shape[:2]
+    back = cv2.invertAffineTransform(matrix)
+    shown = np.asarray(cv2.warpAffine(np.full(a.pixels.shape[:2], 255, np.uint8), back, (width, height))) > 250
+    return "b" if _is_plain_margin(b.pixels, shown) else ""
+
+
+def _is_plain_margin(pixels: Uint8Image, inside: Mask) -> bool:
+    import cv2
+
+    beyond = cv2.erode((~inside).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=1) > 0
+    if beyond.mean() < _LEAST_MARGIN:
+        return False
+    return bool(pixels[beyond].astype(np.float32).std(axis=0).max() < _PLAIN)
 
 
 def _halved(a: Uint8Image, b: Uint8Image, inside: Mask) -> tuple[Uint8Image, Uint8Image, Mask]:

@@ -37,11 +37,17 @@ class Grouping:
         self._photos, self._options = photos, options
         self._copies = [(k, row) for k, photo in enumerate(photos) for row in files[photo.photo_id]]
         self._first: dict[int, int] = {}
+        self._framed: set[int] = set()
         for node, (k, _) in enumerate(self._copies):
             self._first.setdefault(k, node)
 
     def groups(self, related: Mapping[Pair, Related]) -> list[Group]:
         """All groups of the chosen tiers, by tier and then by what they free."""
+        self._framed = {
+            pair["ab".index(mine.seen.look.frame)]
+            for pair, mine in related.items()
+            if mine.tier in DUPLICATES and mine.seen.look and mine.seen.look.frame
+        }
         duplicates = self._duplicates(related)
         stands_for = {node: group[0] for group, _, _ in duplicates for node in group}
         found = [self._group(*group) for group in duplicates]
@@ -90,7 +96,8 @@ class Grouping:
         ]
 
     def _keeper_first(self, members: Sequence[int], wishes: Wishes) -> tuple[list[int], str]:
-        copies = [Copy(self._copies[node][1].path, self._photos[self._copies[node][0]]) for node in members]
+        found = [self._copies[node] for node in members]
+        copies = [Copy(row.path, self._photos[k], k in self._framed) for k, row in found]
         best, reason = choose(copies, wishes)
         return [members[best], *(node for node in members if node != members[best])], reason
 

@@ -18,15 +18,17 @@ from photoindex.records import DupeFacts
 DEFAULT_RULES = "original,resolution,compression,earliest,metadata,sharpness,name,path"
 BURST_RULES = "sharpness,resolution,earliest,path"
 # Bytes that JPEG needs for what this format says in one: rough, and only used where formats differ.
+_MIXED_SLACK = 0.5
 _WORTH = {"HEIF": 2.0, "AVIF": 2.0, "JXL": 2.0, "WEBP": 1.4, "PNG": 0.4, "TIFF": 0.3, "BMP": 0.2, "GIF": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file that may be kept: where it lies and what is known of its content."""
+    """A file that may be kept: where it lies and what is known of its content. `framed`: others lack its margin."""
 
     path: str
     facts: DupeFacts
+    framed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,8 @@ def _kept(copies: Sequence[Copy], among: Sequence[int], name: str) -> list[int]:
     if not values:
         return list(among)
     best = max(sign * value for value in values.values())
-    slack = rule.slack * abs(best)
+    mixed = name.removeprefix("-") == "compression" and len({copies[i].facts.format for i in among}) > 1
+    slack = (_MIXED_SLACK if mixed else rule.slack) * abs(best)
     return [i for i in among if i not in values or sign * values[i] >= best - slack]
 
 
@@ -108,10 +111,12 @@ def _say(name: str, kept: Copy, dropped: Copy) -> str:
 def _original(copy: Copy) -> float:
     facts = copy.facts
     raw, exif = facts.format in RAW_FORMATS, facts.taken_source in ("exif_original", "exif_digitized")
-    return 4.0 * raw + 2.0 * bool(facts.camera) + 1.0 * exif
+    return 4.0 * raw + 2.0 * bool(facts.camera) + 1.0 * exif - 8.0 * copy.framed
 
 
 def _say_original(kept: Copy, dropped: Copy) -> str:
+    if dropped.framed and not kept.framed:
+        return "no frame was put round it"
     if kept.facts.format in RAW_FORMATS and dropped.facts.format not in RAW_FORMATS:
         return "it is the camera's raw file"
     if kept.facts.camera and not dropped.facts.camera:

@@ -82,7 +82,9 @@ def edits(look: Look) -> tuple[str, ...]:
     found = [TURNS[look.turn]] if look.turn else []
     if abs(look.angle) >= 0.5:
         found.append(f"turned by {abs(look.angle):.0f} degrees")
-    if not look.whole and min(look.covers_a, look.covers_b) < _WHOLE - 0.015 * (abs(look.angle) >= 0.5):
+    if look.frame:
+        found.append("one has a frame")
+    elif not look.whole and min(look.covers_a, look.covers_b) < _WHOLE - 0.015 * (abs(look.angle) >= 0.5):
         found.append(f"one shows {100 * min(look.covers_a, look.covers_b):.0f} % of the other")
     if look.colour >= _COLOURS:
         found.append("other colours or brightness")
