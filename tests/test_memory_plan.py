@@ -64,11 +64,10 @@ def decoding_bytes(plan: MemoryPlan, need: DecodeNeed) -> int:
     return need.main + plan.workers * each + (plan.max_pixels - usual) * need.pixel + waiting
 
 
-def worth(plan: MemoryPlan) -> tuple[int, bool, int, int, int]:
+def worth(plan: MemoryPlan) -> tuple[int, int, int, int]:
     """Less is better; see the module's docstring for the order."""
     leaner = sum(share.runtime is not None for one in plan.passes for share in one.models.values())
-    squeezed = plan.max_pixels < WANTED_PIXELS
-    return len(plan.refused), squeezed, leaner, len(plan.passes), -plan.workers
+    return len(plan.refused), -min(plan.max_pixels, WANTED_PIXELS), leaner, len(plan.passes)
 
 
 # --- the planner ---------------------------------------------------------------------------------------------------
@@ -130,8 +129,8 @@ def test_more_memory_never_gives_a_worse_plan(
     if less is None:
         return
     assert most is not None
-    assert worth(most)[:4] <= worth(less)[:4]
-    if worth(most)[:4] == worth(less)[:4]:
+    assert worth(most) <= worth(less)
+    if worth(most) == worth(less):
         assert decoding_bytes(most, decode) >= decoding_bytes(less, decode)
 
 

@@ -6,8 +6,8 @@ loading a model takes seconds, so that many thousands of prepared pictures (4 MB
 turn; decoding again costs a hundredth of a second a picture, while models too large to be together take far longer
 for it. A pass also needs nothing that a scan has not anyway: what is due is in the ledger, also after a kill.
 
-What is given up for want of memory, last first: models, pictures above 64 megapixels, the preferred runtime of a
-model for a leaner one, a single pass, and only then what costs some speed (several workers, waiting batches).
+What is given up for want of memory, the last first: models, pictures of up to 64 megapixels, the preferred runtime of
+a model for a leaner one, a single pass, and easily what costs some speed only (several workers, waiting batches).
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ def plan_memory(budget: int, decode: DecodeNeed, models: Sequence[ModelNeed]) ->
     return min(plans, key=_score)
 
 
-def _score(plan: MemoryPlan) -> tuple[int, bool, int, int]:
+def _score(plan: MemoryPlan) -> tuple[int, int, int, int]:
     """What was given up, the gravest first. Between equals the first plan wins, whose decoding is better."""
     leaner = sum(share.runtime is not None for one in plan.passes for share in one.models.values())
-    return len(plan.refused), plan.max_pixels < WANTED_PIXELS, leaner, len(plan.passes)
+    return len(plan.refused), -min(plan.max_pixels, WANTED_PIXELS), leaner, len(plan.passes)
 
 
 def _decodings(need: DecodeNeed) -> Iterator[Decoding]:

@@ -23,8 +23,9 @@ from photoindex.steps import StepSpec
 from photoindex.steps.work_view import WORK
 
 _MB = 1_000_000
-# The main process with the stores, torch and what it reads and writes; the server that the workers come from.
-_MAIN, _SERVER, _WORKER = 700 * _MB, 200 * _MB, 220 * _MB
+# The main process with the stores, torch and what it reads and writes; the server that the workers come from; a worker
+# between two pictures, with the freed memory that it keeps for the next.
+_MAIN, _SERVER, _WORKER = 680 * _MB, 160 * _MB, 300 * _MB
 _CUDA_CONTEXT = 1_000 * _MB  # estimated
 # How often a runtime holds a model's weights (OpenVINO maps the file and keeps them packed for the processor; torch
 # loads an OpenCLIP model whole to keep its image tower), and what its library takes. Measured with ViT-B-32.
