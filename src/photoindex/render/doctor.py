@@ -40,12 +40,17 @@ def examination_object(found: Examination) -> dict[str, Any]:
         "machine": plain(found.machine),
         "models": [plain(model) for model in found.models],
         "memory": plain(found.memory),
-        "stages": [{**plain(stage), "rate": stage.rate} for stage in found.stages],
+        "stages": [_stage_object(stage) for stage in found.stages],
         "samples": found.samples or None,
         "bottleneck": plain(found.bottleneck),
         "library": library,
         "findings": [plain(finding) for finding in found.findings],
     }
+
+
+def _stage_object(stage: Stage) -> dict[str, Any]:
+    found: dict[str, Any] = plain(stage)
+    return {"name": found.pop("name"), "rate": stage.rate, "parts": len(found.pop("rates")), **found}
 
 
 def print_examination(found: Examination) -> None:
