@@ -30,7 +30,7 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
     "PIL",
 }
 
-COMMANDS = ["", "scan", "search", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
+COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
 COMMANDS += ["models pull", "categories add"]
 
 
