@@ -371,19 +371,24 @@ class Limited:
             raise RuntimeUnavailable("weights.pth", "out of memory")
         return self.session.run(inputs)
 
+    def close(self) -> None:
+        self.session.close()
+
 
 def test_a_batch_too_large_for_the_device_is_halved_until_it_fits(small: Path) -> None:
     step = RamPlusTags(installed(small))
     pictures = [shown(each) for each in noise(5)]
     whole = step.run(pictures, [{}] * 5)
-    step.batch_size = 5
-    step._session = Limited(step._session, 2)  # type: ignore[assignment]
+    limited = step._session._session = Limited(step._loaded, 2)  # type: ignore[assignment]
     halved = step.run(pictures, [{}] * 5)
     assert [[tag.name for tag in tags] for tags in halved] == [[tag.name for tag in tags] for tags in whole]
     assert step.batch_size <= 2
-    step._session.most = 0  # type: ignore[attr-defined]
+    limited.most = 0
     with pytest.raises(RuntimeUnavailable, match="out of memory"):
         step.run(pictures, [{}] * 5)
+    assert [[tag.name for tag in tags] for tags in step.run(pictures, [{}] * 5)] == [
+        [tag.name for tag in tags] for tags in whole
+    ]
 
 
 def test_numbers_that_are_none_are_a_problem_of_that_picture(small: Path) -> None:

@@ -50,11 +50,14 @@ class Ladder:
         tell: Callable[[str], None] = lambda _: None,
         limits: Limits | None = None,
         batch_sizes: Mapping[str, int] | None = None,
+        fatal: tuple[type[Exception], ...] = (),
     ) -> None:
         """Opens the first candidate that loads and whose `trial` finds no fault. Raises RuntimeUnavailable.
 
         `tell` is given a line for each change. `batch_sizes`: the best one by runtime, where that was measured.
+        `fatal`: what no other candidate would do better; raised from loading as it is.
         """
+        self._fatal: tuple[type[Exception], ...] = (Interrupted, *fatal)
         self._name, self._rungs, self._trial, self._tell = name, tuple(rungs), trial, tell
         self._limits, self._batch_sizes = limits or Limits(), batch_sizes or {}
         self._at, self._bad_inputs = -1, 0
@@ -193,6 +196,9 @@ class Ladder:
             complaint = attendant.call(lambda: self._trial(session), self._limits.first_s)  # type: ignore[arg-type]
         except Hung as hung:
             complaint, session, attendant = _said(hung), None, Attendant()
+        except self._fatal:
+            attendant.dismiss()
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a runtime throws means the next one's turn
             complaint = _said(error)
         if complaint is None and session is not None:

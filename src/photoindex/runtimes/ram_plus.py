@@ -5,15 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from photoindex.errors import RuntimeUnavailable
+from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.runtimes.candidates import Candidate
+from photoindex.runtimes.faults import not_numbers
+from photoindex.runtimes.ladder import Ladder
 from photoindex.runtimes.openclip import CannotBuild
-from photoindex.runtimes.session import Arrays
+from photoindex.runtimes.selection import select
+from photoindex.runtimes.session import Arrays, Session
 from photoindex.runtimes.torch_session import Device, Precision, accelerators
 
 if TYPE_CHECKING:
@@ -166,25 +172,31 @@ def normalise(pixels: Any) -> Any:
     return (pixels.permute(0, 3, 1, 2).float().div(255) - mean) / std
 
 
-def open_ram_plus(checkpoint: Path, *, threads: int | None = None) -> RamPlusSession:
+def open_ram_plus(
+    checkpoint: Path, options: RuntimeOptions = AUTOMATIC, before_block: Callable[[], None] = lambda: None
+) -> Ladder:
     """The session on the first device and precision that gives finite numbers: float16 on a GPU, float32, the CPU.
 
-    bfloat16 is not tried: it changes three times as many tags as float16 does. Raises CannotBuild, and
-    RuntimeUnavailable with the reason of every rung that failed.
+    bfloat16 is not tried: it changes three times as many tags as float16 does. `options.runtime` overrides the choice.
+    `before_block` is called several times a second during a run; what it raises ends that run. Raises CannotBuild,
+    RuntimeRefused, and RuntimeUnavailable with the reason of every rung that failed.
     """
-    failures = []
-    for device, precision in _rungs():
-        try:
-            session = RamPlusSession(checkpoint, device=device, precision=precision, threads=threads)
-            trial = session.run({"pixels": np.full((1, session.side, session.side, 3), 128, np.uint8)})
-        except (RuntimeError, AssertionError, RuntimeUnavailable) as error:  # torch asserts that CUDA was compiled in
-            failures.append(f"torch-{device}-{precision}: {' '.join(str(error).split())[:300]}")
-            continue
-        if np.isfinite(trial["logits"]).all():
-            return session
-        failures.append(f"{session.runtime}: the logits are not numbers")
-        session.close()
-    raise RuntimeUnavailable(checkpoint.name, "; ".join(failures))
+
+    def load(device: Device, precision: Precision) -> RamPlusSession:
+        session = RamPlusSession(checkpoint, device=device, precision=precision, threads=options.threads)
+        session.before_each_block(before_block)
+        return session
+
+    found = [
+        Candidate(f"torch-{device}-{precision}", partial(load, device, precision)) for device, precision in _rungs()
+    ]
+    rungs = select(found, options.runtime, checkpoint.name)
+    return Ladder(checkpoint.name, rungs, _trial, tell=options.tell, fatal=(CannotBuild,))
+
+
+def _trial(session: Session) -> str | None:
+    side = cast(RamPlusSession, session).side
+    return not_numbers(session.run({"pixels": np.full((1, side, side, 3), 128, np.uint8)}))
 
 
 def _rungs() -> Iterator[tuple[Device, Precision]]:

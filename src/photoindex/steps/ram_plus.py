@@ -12,12 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from photoindex.errors import ModelBroken, RuntimeUnavailable
+from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
 from photoindex.records import (
     AUTOMATIC,
@@ -27,7 +27,6 @@ from photoindex.records import (
     Problem,
     RuntimeOptions,
     TagRule,
-    Uint8Image,
     View,
 )
 from photoindex.runtimes.openclip import CannotBuild
@@ -50,49 +49,53 @@ class RamPlusTags:
     def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         """Loads weights, tags and thresholds. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
         self.model = installed.spec.name
+        self._stop: Callable[[], bool] = lambda: False
         self._names = _lines(installed, "tags")
         self._thresholds = read_thresholds(installed, len(self._names))
         try:
-            self._session = open_ram_plus(_file(installed, "weights"), threads=options.threads)
+            self._session = open_ram_plus(_file(installed, "weights"), options, self._go_on)
         except CannotBuild as error:
             raise _broken(installed, str(error)) from error
         try:
-            _check(installed, self._session, self._names)
+            _check(installed, self._loaded, self._names)
         except ModelBroken:
             self._session.close()
             raise
-        self.runtime = self._session.runtime
-        self.views = (View(_VIEW, "squash", self._session.side, "bilinear"),)
-        self.batch_size = _batch_size(self._session)
+        self.views = (View(_VIEW, "squash", self._loaded.side, "bilinear"),)
+        self._timed = {self.runtime: _batch_size(self._loaded)}
+
+    @property
+    def runtime(self) -> str:
+        return self._session.runtime
+
+    @property
+    def batch_size(self) -> int:
+        """From how long a run took at first, one for a runtime that took over; memory may limit it."""
+        size = self._timed.get(self.runtime, 1)
+        return min(size, self._session.most or size)
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
         """What is kept of each picture, a tuple of Candidate, from its view `tags`, uint8 (side, side, 3).
 
-        A batch that the device cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
+        Raises RuntimeUnavailable where no runtime is left that can do it.
         """
-        return [self._keep(scores) for scores in self._score(np.stack([p.views[_VIEW] for p in pictures]))]
+        pixels = np.stack([picture.views[_VIEW] for picture in pictures])
+        return [self._keep(row) for row in self._session.run({"pixels": pixels})["scores"].astype(np.float32)]
 
     def stop_when(self, stop: Callable[[], bool]) -> None:
         """A CPU takes seconds for a picture; from now on a run ends in its middle once `stop` answers True."""
-
-        def check() -> None:
-            if stop():
-                raise Stopped
-
-        self._session.before_each_block(check)
+        self._stop = stop
 
     def close(self) -> None:
         self._session.close()
 
-    def _score(self, pixels: Uint8Image) -> FloatArray:
-        try:
-            return self._session.run({"pixels": pixels})["scores"].astype(np.float32)
-        except RuntimeUnavailable:
-            if len(pixels) == 1:
-                raise
-        half = len(pixels) // 2
-        self.batch_size = min(self.batch_size, half)
-        return np.concatenate([self._score(pixels[:half]), self._score(pixels[half:])])
+    @property
+    def _loaded(self) -> RamPlusSession:
+        return cast(RamPlusSession, self._session.current)
+
+    def _go_on(self) -> None:
+        if self._stop():
+            raise Stopped
 
     def _keep(self, scores: FloatArray) -> tuple[Candidate, ...] | Problem:
         if not np.isfinite(scores).all():
