@@ -226,7 +226,8 @@ class Outcome:
     `fingerprint` says which version of `model` it was (see models.identity).
 
     `facts` by step: metadata Metadata, place Place | None, thumbnail JPEG bytes, hash Hashes, ocr tuple[TextLine, ...],
-    embedding float16 vector, tags tuple[Candidate, ...] (all that are kept, best first), faces tuple[Face, ...].
+    embedding float16 vector, tags tuple[Candidate, ...] (all that are kept, best first), faces tuple[Face, ...],
+    captions str.
     """
 
     step: str
@@ -367,6 +368,7 @@ class PhotoDetails:
     place: Place | None
     hashes: Hashes | None
     ocr: tuple[TextLine, ...]
+    caption: str | None
     tags: tuple[Tag, ...]
     faces: tuple[Face, ...]
     ledger: tuple[LedgerRow, ...]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Task = Literal["embedding", "tags", "ocr", "faces"]
+Task = Literal["embedding", "tags", "ocr", "faces", "captions"]
 ZERO_SHOT = "zero-shot"  # the architecture of tags that build on the vectors of an embedding model
 
 

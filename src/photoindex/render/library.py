@@ -72,6 +72,7 @@ def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) 
     if details.hashes:
         facts.append(("pdq", f"{details.hashes.pdq.hex()}  quality {details.hashes.quality}"))
         facts.append(("pdq, own size", f"{details.hashes.pdq_own.hex()}  quality {details.hashes.quality_own}"))
+    facts += [("caption", details.caption)] if details.caption else []
     facts += [("tags", ", ".join(f"{tag.name} {tag.score:.2f}" for tag in details.tags))] if details.tags else []
     facts += [("text", f"{line.text}  ({line.confidence:.2f})") for line in details.ocr]
     facts += [("face", _box(face.box) + f"  score {face.score:.2f}") for face in details.faces]

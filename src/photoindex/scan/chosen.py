@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from photoindex.errors import UsageError
 from photoindex.models.registry import DEFAULT_PROFILE, TASKS, Registry
 from photoindex.models.spec import ZERO_SHOT, ModelSpec, Task
+from photoindex.steps import STEPS, StepSpec
 from photoindex.store.library import Library
 
 PROFILE = "profile"
@@ -72,3 +73,20 @@ def _zero_shot_on(registry: Registry, base: ModelSpec, tags: ModelSpec) -> Model
         f" Add a zero-shot block for {base.name} to your models.toml, or choose other tags first:"
         f" `photoindex models use {others[0]}`."
     )
+
+
+def with_optional(specs: Sequence[StepSpec], models: Mapping[Task, ModelSpec]) -> list[StepSpec]:
+    """These steps, and the optional ones for whose task there is a model."""
+    return [*specs, *(spec for spec in STEPS.values() if spec.optional and spec.task in models and spec not in specs)]
+
+
+def models_asked_for(
+    registry: Registry, models: Mapping[Task, ModelSpec], names: Collection[str] | None
+) -> dict[Task, ModelSpec]:
+    """The models, and for optional steps called by name that nobody chose a model for the first of their task."""
+    found = dict(models)
+    for task in [spec.task for spec in STEPS.values() if spec.optional and spec.name in (names or ())]:
+        known = [model for model in registry.models.values() if model.task == task]
+        if task is not None and task not in found and known:
+            found[task] = known[0]
+    return found

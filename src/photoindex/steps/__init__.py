@@ -55,13 +55,17 @@ class Interruptible(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """`entry` is "module:name"; `task` the kind of model a model step runs, None for the other kinds."""
+    """`entry` is "module:name"; `task` the kind of model a model step runs, None for the other kinds.
+
+    An `optional` step runs only where it is asked for by name, or a model was chosen for its task.
+    """
 
     name: str
     version: int
     entry: str
     task: Task | None = None
     needs: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def needs_pixels(self) -> bool:
@@ -83,6 +87,7 @@ _ALL = (
     StepSpec("embedding", 1, "photoindex.steps.embedding:Embedding", task="embedding"),
     StepSpec("tags", 1, "photoindex.steps.tags:Tags", task="tags", needs=("embedding",)),
     StepSpec("faces", 1, "photoindex.steps.faces:Faces", task="faces"),
+    StepSpec("captions", 1, "photoindex.steps.captions:Captions", task="captions", optional=True),
 )
 STEPS: Mapping[str, StepSpec] = {spec.name: spec for spec in _ALL}
 # Steps that are other code with other needs when their model is of this architecture.
@@ -92,11 +97,11 @@ STEPS_BY_ARCHITECTURE: Mapping[tuple[str, str], StepSpec] = {
 
 
 def choose_steps(names: Sequence[str] | None) -> list[StepSpec]:
-    """The steps called `names` (all when None) in running order. Raises UnknownStep."""
+    """The steps called `names` (all that are not optional when None) in running order. Raises UnknownStep."""
     for name in names or ():
         if name not in STEPS:
             raise UnknownStep(name, ", ".join(STEPS))
-    return [spec for spec in STEPS.values() if names is None or spec.name in names]
+    return [spec for spec in STEPS.values() if (not spec.optional if names is None else spec.name in names)]
 
 
 def step_with(spec: StepSpec, model: ModelSpec) -> StepSpec:

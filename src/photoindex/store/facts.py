@@ -25,6 +25,7 @@ FACT_TABLES = {
     "ocr": FactTable("ocr_lines", ("photo_id", "line", "text", "confidence", "box")),
     "tags": FactTable("tag_scores", ("photo_id", "model", "tags", "scores", "standings")),
     "faces": FactTable("faces", ("photo_id", "face", "box", "landmarks", "score", "model")),
+    "captions": FactTable("captions", ("photo_id", "caption", "model")),
 }
 
 
@@ -44,6 +45,8 @@ def fact_rows(photo_id: int, outcome: Outcome) -> list[tuple[Any, ...]]:
             return [_score_row(photo_id, facts, outcome.model)]
         case "faces":
             return [_face_row(photo_id, n, face, outcome.model) for n, face in enumerate(facts)]
+        case "captions":
+            return [(photo_id, facts, outcome.model)] if facts else []
     raise KeyError(outcome.step)
 
 

@@ -94,12 +94,17 @@ def _ledger_aside(con: DuckDBPyConnection) -> None:
     )
 
 
+def _captions(con: DuckDBPyConnection) -> None:
+    con.execute("CREATE TABLE captions (photo_id BIGINT, caption VARCHAR, model VARCHAR)")
+
+
 MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _m001,
     _tag_scores,
     _model_versions,
     _duplicates,
     _ledger_aside,
+    _captions,
 )
 SCHEMA = len(MIGRATIONS)
 

@@ -40,10 +40,11 @@ _STATES = """
 SELECT p.photo_id, CASE
     WHEN count(*) FILTER (l.step = 'decode' AND l.status = 'failed') > 0 THEN 'failed'
     WHEN count(l.step) = 0 THEN 'pending'
-    WHEN count(*) FILTER (l.status = 'done') >= (SELECT len(string_split(value, ',')) FROM settings WHERE key = 'steps')
+    WHEN count(*) FILTER (l.status = 'done' AND list_contains(e.steps, l.step)) >= any_value(len(e.steps))
         THEN 'completed'
     ELSE 'partial' END AS state
-FROM photos p LEFT JOIN ledger l USING (photo_id) GROUP BY p.photo_id
+FROM photos p LEFT JOIN ledger l USING (photo_id)
+LEFT JOIN (SELECT string_split(value, ',') AS steps FROM settings WHERE key = 'steps') e ON true GROUP BY p.photo_id
 """
 _PARTS_OF_NAME = 3  # the file's name and the two folders around it are searched
 _ROW_COLUMNS = """
@@ -110,7 +111,7 @@ class Queries:
                 names=tuple(" ".join(PurePath(decode_path(path)).parts[-_PARTS_OF_NAME:]) for path in row[1] or ()),
                 ocr=tuple(row[2] or ()),
                 tags=tuple(row[3] or ()),
-                words=tuple(text for text in (*row[4:6], *(row[6] or ())) if text),
+                words=tuple(text for text in (*row[4:6], *(row[6] or ()), row[11]) if text),
                 place=tuple(text for text in row[7:11] if text),
             )
             for row in rows
@@ -198,7 +199,7 @@ class Queries:
 _DOCUMENT_PARTS = """
 SELECT w.photo_id, f.paths, o.lines, t.tags, concat_ws(' ', m.title, m.camera_make, m.camera_model, m.lens),
     m.description, m.keywords, c.city, c.metropolis, c.region,
-    c.country
+    c.country, s.caption
 FROM wanted w
 LEFT JOIN (SELECT photo_id, list(path ORDER BY path) AS paths FROM files SEMI JOIN wanted USING (photo_id) GROUP BY 1) f
     USING (photo_id)
@@ -208,6 +209,7 @@ LEFT JOIN (SELECT photo_id, list(tag ORDER BY score DESC) AS tags FROM tags SEMI
            GROUP BY 1) t USING (photo_id)
 LEFT JOIN metadata m USING (photo_id)
 LEFT JOIN places c USING (photo_id)
+LEFT JOIN captions s USING (photo_id)
 """
 _TAGGED = """
 SELECT photo_id, sum(share) AS held, max(score) AS best, list(tag ORDER BY tag)
@@ -252,6 +254,7 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
                 "SELECT text, confidence, box FROM ocr_lines WHERE photo_id = ? ORDER BY line"
             )
         ),
+        caption=next((row[0] for row in rows("SELECT caption FROM captions WHERE photo_id = ?")), None),
         tags=tuple(Tag(*row) for row in rows("SELECT tag, score FROM tags WHERE photo_id = ? ORDER BY score DESC")),
         faces=tuple(
             Face(tuple(box), tuple(landmarks), score)

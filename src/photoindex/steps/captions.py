@@ -1,0 +1,96 @@
+"""Captions: one English sentence for a picture, by BLIP (Li et al. 2022, arXiv 2201.12086).
+
+In the model's block: option `beams` is how many sentences are followed at a time (3, as its authors do), `tokens` the
+most word pieces of one (30).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from photoindex.errors import ModelBroken, RuntimeUnavailable
+from photoindex.models.spec import InstalledModel
+from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, Uint8Image, View
+from photoindex.runtimes.blip import BlipSession, open_blip
+from photoindex.runtimes.openclip import CannotBuild
+from photoindex.steps import Stopped
+
+_VIEW = "captions"
+_BEAMS, _TOKENS = 3, 30
+# Between two questions whether to stop lies one layer; a run of many pictures only fills the memory of a CPU.
+_RUN_S = 2.0
+_MOST = {"cpu": 4, "cuda": 32, "mps": 8}
+
+
+class Captions:
+    """The captions step. One view, squashed to a square; facts are texts, empty where the model finds no words."""
+
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
+        """Loads weights and word pieces. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
+        self.model = installed.spec.name
+        beams, tokens = (
+            int(installed.spec.options.get(name, usual)) for name, usual in (("beams", _BEAMS), ("tokens", _TOKENS))
+        )
+        try:
+            self._words = _read_words(installed)
+            self._session = open_blip(installed.path, beams=beams, tokens=tokens, threads=options.threads)
+        except CannotBuild as error:
+            command = f"photoindex models pull {installed.spec.name}"
+            raise ModelBroken(installed.spec.name, str(error), command) from error
+        self.runtime = self._session.runtime
+        self.views = (View(_VIEW, "squash", self._session.side),)
+        self.batch_size = _batch_size(self._session)
+
+    def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
+        """The caption of each picture from its view `captions`, uint8 (side, side, 3).
+
+        A batch that the device cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
+        """
+        return self._describe(np.stack([picture.views[_VIEW] for picture in pictures]))
+
+    def stop_when(self, stop: Callable[[], bool]) -> None:
+        """From now on a run ends in its middle once `stop` answers True."""
+
+        def check() -> None:
+            if stop():
+                raise Stopped
+
+        self._session.before_each_block(check)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _describe(self, pixels: Uint8Image) -> list[Any | Problem]:
+        try:
+            ids = self._session.run({"pixels": pixels})["ids"]
+        except RuntimeUnavailable:
+            if len(pixels) == 1:
+                raise
+            half = len(pixels) // 2
+            self.batch_size = min(self.batch_size, half)
+            return [*self._describe(pixels[:half]), *self._describe(pixels[half:])]
+        return [" ".join(text.split()) for text in self._words.batch_decode(ids, skip_special_tokens=True)]
+
+
+def _read_words(installed: InstalledModel) -> Any:
+    """The tokenizer that makes words of ids. Raises CannotBuild."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(installed.path, local_files_only=True)
+    except Exception as error:  # as with weights
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CannotBuild(f"its word pieces cannot be read ({said})") from error
+
+
+def _batch_size(session: BlipSession) -> int:
+    pixels = np.full((1, session.side, session.side, 3), 128, np.uint8)
+    started = time.perf_counter()
+    session.run({"pixels": pixels})
+    each = time.perf_counter() - started
+    most = next(size for device, size in _MOST.items() if f"-{device}-" in session.runtime)
+    return max(1, min(most, int(_RUN_S / each)))
