@@ -102,6 +102,47 @@ def test_limit_and_ranks(run: Shell) -> None:
     assert hits[0]["score"] > hits[2]["score"]
 
 
+def test_more_good_matches_than_shown_are_counted_and_all_can_be_had(run: Shell) -> None:
+    save(run, *(photo(f"{n:02d}.jpg", ocr=lines("same words")) for n in range(30)))
+    ran = run("search", "same", "--mode", "keyword", "--format", "paths")
+    assert ran.text.count("\n") == 20
+    assert "20 of 30 shown; --limit 0 lists all." in ran.err
+    everything = run("search", "same", "--mode", "keyword", "--limit", "0", "--format", "paths")
+    assert (everything.text.count("\n"), everything.err) == (30, "")
+
+
+def test_the_good_matches_can_be_sorted_by_date_and_name(run: Shell) -> None:
+    years = {"b.jpg": 2021, "C.jpg": 2023, "a.jpg": 2022}
+    save(run, *(photo(name, metadata=taken(year), ocr=lines("same")) for name, year in years.items()), photo("d.jpg"))
+    assert names(run, "same", "--sort", "date") == ["C.jpg", "a.jpg", "b.jpg"]
+    assert names(run, "same", "--sort", "name") == ["a.jpg", "b.jpg", "C.jpg"]
+    assert names(run, "same", "--sort", "date", "--limit", "1") == ["C.jpg"]
+
+
+def test_a_query_about_nothing_here_says_so_and_shows_the_nearest_only_when_asked(run: Shell) -> None:
+    save(run, photo("a.jpg", ocr=lines("NO ENTRY", "pass")), photo("b.jpg", ocr=lines("no dogs")))
+    ran = run("search", "boarding pass", "--mode", "keyword")
+    assert (ran.out, ran.code) == (b"", 0)
+    assert "No good match. --all shows what is nearest." in ran.err
+    [hit] = run("search", "boarding pass", "--mode", "keyword", "--all", "--format", "json").json
+    assert (Path(hit["path"]).name, hit["kept"], hit["match"] < 0.6) == ("a.jpg", False, True)
+    assert "no good match" in run("search", "boarding pass", "--mode", "keyword", "--all").text
+
+
+def test_only_photos_that_match_well_enough_are_shown_where_that_is_asked(run: Shell) -> None:
+    save(run, photo("a.jpg", ocr=lines("wurst")), photo("b.jpg", ocr=lines("wurstsalat")))
+    assert names(run, "wurst") == ["a.jpg", "b.jpg"]
+    assert names(run, "wurst", "--min-score", "0.9") == ["a.jpg"]
+
+
+def test_weights_say_what_a_list_counts(run: Shell) -> None:
+    save(run, photo("x.jpg", ocr=lines("boat")), photo("y.jpg", tags=(Tag("boat", 0.9),), ocr=lines("harbour", "quay")))
+    assert names(run, "boat", "--weights", "text=1,tags=5") == ["y.jpg", "x.jpg"]
+    assert names(run, "boat", "--weights", "text=0") == ["y.jpg"]
+    for wrong in ("text", "text=x", "words=1", "text=-1", "text=nan"):
+        assert "--weights" in run("search", "boat", "--weights", wrong, code=2).err
+
+
 # --- filters --------------------------------------------------------------------------------------------------------
 
 

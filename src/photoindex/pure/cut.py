@@ -109,9 +109,11 @@ def _two_groups(values: Doubles) -> tuple[Doubles, Doubles, Doubles]:
         density = _density(values, shares, means, spreads)
         belongs = density / np.maximum(density.sum(0), 1e-300)
         mass = np.maximum(belongs.sum(1), 1e-9)
-        shares, means = mass / len(values), (belongs @ values) / mass
+        before, shares, means = means, mass / len(values), (belongs @ values) / mass
         variance = (belongs * (values - means[:, None]) ** 2).sum(1) / mass
         spreads = np.maximum(np.sqrt(variance), narrowest)
+        if np.abs(means - before).max() < 0.02 * narrowest:
+            break
     order = np.argsort(means)
     return shares[order], means[order], spreads[order]
 

@@ -142,7 +142,7 @@ def ranked_lists(library: Library, asked: Asked, models: Models, options: Search
 def by_words(library: Library, asked: Asked, options: SearchOptions) -> RankedList:
     """Photos whose text holds the words: those with all of a text's first, then those with some."""
     depth = COUNTED if options.limit else DEEPEST
-    return RankedList(merged([by_text(library, text, depth, asked.among) for text in asked.texts]))
+    return RankedList(merged([by_text(library, text, depth, asked.among, options.everything) for text in asked.texts]))
 
 
 def by_tag(library: Library, asked: Asked, options: SearchOptions) -> RankedList:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from photoindex.pure.spelling import Terms
 from photoindex.pure.words import Match, Wanted, match, possible_tags, tag_names, wanted_words
@@ -38,11 +39,13 @@ class Answers:
 NO_ANSWERS = Answers(())
 
 
-def by_text(library: Library, text: str, depth: int, among: Collection[int] | None) -> Answers:
+def by_text(
+    library: Library, text: str, depth: int, among: Collection[int] | None, everything: bool = False
+) -> Answers:
     """Photos whose text holds the words, in any spelling of them that the library has.
 
-    Slips are forgiven only where nothing has every word as typed. Photos with some of the words follow those with
-    all; they are kept only where there are none of those and they hold most of what was asked.
+    Slips are forgiven only where nothing has every word as typed. Photos with some of the words are kept only where
+    none has all of them and they hold most of what was asked; else they follow where `everything` is asked for.
     """
     terms = library.vectors.terms()
     for guess in (False, True):
@@ -50,18 +53,21 @@ def by_text(library: Library, text: str, depth: int, among: Collection[int] | No
         whole, more = _with_all(library, wanted, depth, among)
         if whole:
             break
+    if whole and not everything:
+        return Answers(whole, more)
     have = {answer.photo_id for answer in whole}
     rest = [answer for answer in _with_some(library, wanted, among, not whole) if answer.photo_id not in have]
-    return Answers([*whole, *rest], more)
+    return Answers([*whole, *sorted(rest, key=lambda answer: not answer.kept)], more)
 
 
 def by_tags(library: Library, text: str, depth: int, among: Collection[int] | None) -> Answers:
     """Photos with the tags that the query names, those first that have more of them and are surer of them."""
     asked = possible_tags(text)
-    shares = tag_names(text, library.queries.tags_named(asked)) if asked else {}
-    if not shares:
+    if not asked:
         return NO_ANSWERS
-    rows = library.queries.tagged(shares, depth + 1, among)
+    rows = library.queries.tagged(asked, partial(tag_names, text), MOST_OF_IT, depth + 1, among)
+    if rows and rows[0][1] < MOST_OF_IT:
+        rows = rows[:_READ]  # none of them is an answer
     found = [_tag_answer(row, rows[0][1]) for row in rows[:depth]]
     found.sort(key=lambda answer: not answer.kept)
     return Answers(found, len(rows) > depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import PurePath
@@ -117,23 +117,30 @@ class Queries:
             for row in rows
         }
 
-    def tags_named(self, names: Collection[str]) -> set[str]:
-        """Those of `names` (in lower case) that are tags of some photo."""
+    def tagged(
+        self,
+        names: Collection[str],
+        shares_of: Callable[[set[str]], Mapping[str, float]],
+        least: float,
+        limit: int,
+        among: Collection[int] | None = None,
+    ) -> list[tuple[int, float, float, list[str]]]:
+        """Photos with tags of these `names` (in lower case): id, sum of shares, best score, tags; best first.
+
+        `shares_of` says what each of the names that some photo has counts; photos with less than `least` of it are
+        left out, unless all of it is less.
+        """
         with self._file.read() as con:
             con.register("asked", to_arrow(["name"], [(name,) for name in names]))
-            rows = con.execute("SELECT name FROM asked SEMI JOIN tags ON lower(tag) = name").fetchall()
-        return {row[0] for row in rows}
-
-    def tagged(
-        self, shares: Mapping[str, float], limit: int, among: Collection[int] | None = None
-    ) -> list[tuple[int, float, float, list[str]]]:
-        """Photos with some of the tags: id, the sum of their `shares`, the best score, the tags; best first."""
-        with self._file.read() as con:
-            con.register("asked", to_arrow(["name", "share"], list(shares.items())))
+            known = con.execute("SELECT DISTINCT lower(tag) FROM tags WHERE lower(tag) IN (SELECT name FROM asked)")
+            shares = shares_of({row[0] for row in known.fetchall()})
+            if not shares:
+                return []
+            con.register("shares", to_arrow(["name", "share"], list(shares.items())))
             con.register("among", to_arrow(["photo_id"], [(i,) for i in among or ()]))
-            narrowed = "" if among is None else "WHERE photo_id IN (SELECT photo_id FROM among)"
-            rows = con.execute(_TAGGED.format(narrowed), [limit]).fetchall()
-        return [(row[0], row[1], row[2], row[3]) for row in rows]
+            narrowed = "" if among is None else "AND photo_id IN (SELECT photo_id FROM among)"
+            needed = least if sum(shares.values()) >= least else 0.0
+            return con.execute(_TAGGED.format(narrowed), [needed, limit]).fetchall()
 
     def failures(self) -> list[Failure]:
         """What could not be read or analysed: folders, files, then steps."""
@@ -213,7 +220,8 @@ LEFT JOIN captions s USING (photo_id)
 """
 _TAGGED = """
 SELECT photo_id, sum(share) AS held, max(score) AS best, list(tag ORDER BY tag)
-FROM tags JOIN asked ON lower(tag) = name {} GROUP BY photo_id ORDER BY held DESC, best DESC, photo_id LIMIT ?
+FROM tags JOIN shares ON lower(tag) = name {} GROUP BY photo_id HAVING held >= ?
+ORDER BY held DESC, best DESC, photo_id LIMIT ?
 """
 _FAILURES = """
 SELECT path, 'walk', code, message, NULL FROM walk_problems
