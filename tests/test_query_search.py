@@ -71,6 +71,17 @@ def test_the_language_filters_what_is_ranked(album: Shell, arguments: tuple[str,
     assert set(found(album, *KEYWORD, *arguments)) == names
 
 
+def test_a_caption_that_a_model_wrote_is_searched_by_its_field(run: Shell) -> None:
+    save(
+        run,
+        photo("a.jpg", captions="two dogs on a beach"),
+        photo("b.jpg", metadata=Metadata("JPEG", 1, 1, title="A dog")),
+    )
+    assert set(found(run, "caption:dog")) == {"a.jpg", "b.jpg"}
+    assert found(run, 'caption:"dogs on a beach"') == ["a.jpg"]
+    assert found(run, "-caption:beach") == ["b.jpg"]
+
+
 def test_a_query_of_filters_lists_newest_first_and_0_is_still_an_option(album: Shell) -> None:
     assert found(album, "has:date") == ["dog.jpg", "bill.jpg", "sea.jpg"] or found(album, "has:date")[0] == "dog.jpg"
     assert album("search", "-tag:beach", "-text:receipt", "-0").out == b"/p/sign.jpg\0"

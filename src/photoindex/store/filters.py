@@ -71,7 +71,8 @@ _VALUES = {
 }
 _TEXTS = {
     "caption": "SELECT photo_id, concat_ws(chr(10), title, description) FROM metadata"
-    " WHERE title IS NOT NULL OR description IS NOT NULL",
+    " WHERE title IS NOT NULL OR description IS NOT NULL"
+    " UNION ALL SELECT photo_id, caption FROM captions WHERE caption IS NOT NULL",
 }
 
 
@@ -124,7 +125,7 @@ class Finder:
         return [(row[0], decode_path(row[1])) for row in rows]
 
     def texts(self, kind: str) -> list[tuple[int, str]]:
-        """Photo id and text, of photos with one: `caption` is title and description."""
+        """Photo id and text, of photos with one: `caption` is title and description, and what a model wrote."""
         return self._con.execute(_TEXTS[kind]).fetchall()
 
 
