@@ -118,3 +118,26 @@ def test_a_search_runs_on_what_is_asked_for(tiny_clip, photos):
     assert run("search", "a red circle", "--mode", "semantic", "--runtime", "openvino", code=None).code in (0, 1)
     refused = run("search", "a red circle", "--mode", "semantic", "--runtime", "torch", code=22)
     assert "onnxruntime-cpu-f32, openvino-cpu-f32" in refused.err
+
+
+def test_the_ledger_tells_which_runtime_made_each_result_after_one_failed(tiny_clip, photos, monkeypatch):
+    from photoindex.runtimes.openvino_session import OpenVinoSession
+
+    run, whole, left = tiny_clip, OpenVinoSession.run, [12]
+    (photos / "broken.jpg").unlink()
+
+    def fails_later(self, inputs):
+        if len(inputs["pixels"]) == 1:  # only the scan's own batches, which are of one picture here
+            left[0] -= 1
+            if left[0] < 8:
+                raise RuntimeError("the device was lost")
+        return whole(self, inputs)
+
+    monkeypatch.setattr(OpenVinoSession, "run", fails_later)
+    asked = ("--profile", "tiny", "--steps", "embedding", "--workers", "1", "--batch-size", "1")
+    report = run("scan", photos, *asked, "--format", "json").json
+    rows = run.rows("SELECT runtime, count(*) FROM ledger WHERE step = 'embedding' GROUP BY runtime ORDER BY runtime")
+    assert [runtime for runtime, _ in rows] == ["onnxruntime-cpu-f32", rows[1][0]]
+    assert rows[1][0].startswith("openvino-")
+    assert sum(count for _, count in rows) == 10
+    assert any("onnxruntime-cpu-f32 takes over" in line and "the device was lost" in line for line in report["notes"])

@@ -70,6 +70,7 @@ def scan(
 ) -> None:
     """Bring the library up to date with the photos in some folders. Photos are only read, never changed."""
     from photoindex.records import RuntimeOptions
+    from photoindex.runtimes.attendant import stuck_threads
     from photoindex.scan.options import ScanOptions
 
     options = ScanOptions(
@@ -90,6 +91,8 @@ def scan(
     report = run_scan(folders, library, options, output, models)
     if report.interrupted:
         leave(130)
+    if stuck_threads():
+        leave(1 if report.failed else 0)
     raise typer.Exit(1 if report.failed else 0)
 
 
