@@ -229,8 +229,18 @@ def test_pictures_without_thumbnails_are_compared_by_their_files(run: Shell, dra
 def test_what_was_looked_at_is_remembered(scanned: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     first = scanned("dupes", "--format", "json").json
     assert scanned.rows("SELECT count(*) FROM looks")[0][0] >= 2
+    assert "Compared" not in scanned("dupes").err
     monkeypatch.setattr("photoindex.dupes.looking.look", None)
     assert scanned("dupes", "--format", "json").json == first
+
+
+def test_many_pairs_are_counted_while_they_are_compared(scanned: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photoindex.dupes.looking._BATCH", 2)
+    told = scanned("dupes").err
+    ((count,),) = scanned.rows("SELECT count(*) FROM looks")
+    assert count > 2
+    assert f"Compared 2 of {count} pairs of pictures" in told
+    assert f"Compared {count} of {count} pairs of pictures" in told
 
 
 def test_a_library_that_is_being_written_is_searched_all_the_same(scanned: Shell) -> None:

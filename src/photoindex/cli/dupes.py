@@ -144,6 +144,7 @@ def _options(
         wishes=Wishes(parse_rules(keep or DEFAULT_RULES), _folders(prefer), _folders(protect)),
         folders=_folders(inside),
         min_size=parse_size(min_size),
+        progress=lambda done, total: note(f"Compared {done:,} of {total:,} pairs of pictures; they are remembered."),
     )
 
 

@@ -26,7 +26,7 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     """
     photos, files = known_photos(library, options)
     pairs = candidates(photos, files, options.threshold, options.tiers) if set(options.tiers) - {IDENTICAL} else {}
-    seen = looks(library, photos, pairs, files)
+    seen = looks(library, photos, pairs, files, options.progress)
     evidence = _evidence(library, photos, files, pairs, seen)
     related = {
         pair: Related(tier, mine) for pair, mine in evidence.items() if (tier := _tier(photos, files, pair, mine))

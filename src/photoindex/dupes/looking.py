@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,7 +31,13 @@ _BATCH = 1024
 Pair = tuple[int, int]
 
 
-def looks(library: Library, photos: Sequence[DupeFacts], pairs: Candidates, files: Files) -> dict[Pair, Look]:
+def looks(
+    library: Library,
+    photos: Sequence[DupeFacts],
+    pairs: Candidates,
+    files: Files,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[Pair, Look]:
     """How each pair of positions looks. Left out are pairs of which one has neither a thumbnail nor a readable file.
 
     What was looked at before is remembered in the library; a scan that writes it meanwhile only keeps new answers from
@@ -51,6 +57,8 @@ def looks(library: Library, photos: Sequence[DupeFacts], pairs: Candidates, file
             seen = {pair: answer for pair, answer in new.items() if answer is not None}
             remember(library, {ids[pair]: answer for pair, answer in seen.items()}, {})
             found |= seen
+            if len(missing) > _BATCH:
+                progress(at + len(batch), len(missing))
     return found
 
 

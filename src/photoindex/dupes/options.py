@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from photoindex.errors import UsageError
@@ -16,7 +17,8 @@ CONFIDENT_THRESHOLD = 31
 class DupeOptions:
     """`threshold`: PDQ bits up to which two photos are looked at; `tiers`: which links count; `wishes`: what to keep.
 
-    `folders`: only groups with a file below one of them; `min_size`: files of fewer bytes are left out.
+    `folders`: only groups with a file below one of them; `min_size`: files of fewer bytes are left out; `progress` is
+    told how many of how many pairs have been looked at, where there are many.
     """
 
     threshold: int = CONFIDENT_THRESHOLD
@@ -24,6 +26,7 @@ class DupeOptions:
     wishes: Wishes = field(default_factory=lambda: Wishes(parse_rules(DEFAULT_RULES)))
     folders: tuple[str, ...] = ()
     min_size: int = 0
+    progress: Callable[[int, int], None] = lambda *_: None
 
     def __post_init__(self) -> None:
         for tier in self.tiers:
