@@ -15,7 +15,7 @@ from photoindex.store.vectors import Scored, image_table
 
 _NOT_UNDERSTOOD = "the model does not understand these words: it sees no difference to unrelated ones"
 SUM = "pictures and sums of meanings are not cut: unrelated words say nothing about them"
-_UNMEASURED = "what unrelated words reach is not measured yet; the next scan does it"
+_UNMEASURED = "not cut: sums and pictures have no measure of what is unrelated, and words get it from the next scan"
 
 
 def background(library: Library, model: str) -> Background | None:
