@@ -152,7 +152,7 @@ def test_the_better_of_two_copies() -> None:
     plain = Copy("/p/plain.jpg", BARE)
     raw = Copy("/p/raw.nef", replace(BARE, format="NEF"))
     assert kept(plain, raw)[1] == "it is the camera's raw file"
-    assert kept(plain, Copy("/p/b.jpg", replace(BARE, bytes=2000)))[1] == "it is compressed less"
+    assert kept(plain, Copy("/p/b.jpg", replace(BARE, size=2000)))[1] == "it is compressed less"
     assert kept(plain, Copy("/p/b.jpg", replace(BARE, described=3)))[1] == "its metadata is fuller"
     assert kept(plain, Copy("/p/plain (1).jpg", BARE))[1] == "its name is not that of a copy, as 'plain (1).jpg' is"
     assert kept(plain, Copy("/p/q/plain.jpg", BARE)) == ("/p/plain.jpg", "its path is the shortest")
@@ -161,9 +161,9 @@ def test_the_better_of_two_copies() -> None:
 
 
 def test_bytes_of_different_formats_are_compared_loosely() -> None:
-    jpeg, heic = Copy("/p/a.jpg", BARE), Copy("/p/bb.heic", replace(BARE, format="HEIF", bytes=800))
+    jpeg, heic = Copy("/p/a.jpg", BARE), Copy("/p/bb.heic", replace(BARE, format="HEIF", size=800))
     assert kept(jpeg, heic) == ("/p/a.jpg", "its path is the shortest")
-    assert kept(jpeg, Copy("/p/bb.heic", replace(BARE, format="HEIF", bytes=3000)))[1] == "it is compressed less"
+    assert kept(jpeg, Copy("/p/bb.heic", replace(BARE, format="HEIF", size=3000)))[1] == "it is compressed less"
 
 
 def test_a_frame_makes_a_picture_larger_and_no_better() -> None:
@@ -189,7 +189,7 @@ def test_every_rule_can_be_asked_and_an_unknown_one_is_refused() -> None:
 
 
 def test_differences_are_in_words() -> None:
-    other = replace(BARE, sha256="b" * 64, format="PNG", width=200, height=150, bytes=100, described=0)
+    other = replace(BARE, sha256="b" * 64, format="PNG", width=200, height=150, size=100, described=0)
     assert differences(BARE, BARE) == ()
     assert differences(replace(SHOT, described=2), other) == (
         "PNG, not JPEG",

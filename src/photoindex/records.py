@@ -453,6 +453,17 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoCollection:
+    """A collection. `query`: of a smart one, which has no `photos` of its own; None of one made by hand. `photos`: when
+    (UTC) each was added, by SHA-256; the library need not have seen them yet."""
+
+    name: str
+    query: str | None
+    made_at: datetime
+    photos: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What comparing two small pictures told. `turn`: how the second was turned first (see pure/turns.py).
 
@@ -474,12 +485,12 @@ class Look:
     angle: float = 0.0
     scale: float = 1.0
     matches: int = 0
-
-
     frame: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DupeFacts:
-    """What is known of a photo that decides on its duplicates: hashes, size, camera, moment, how it was kept.
+    """What is known of a photo that decides on its duplicates: hashes, size (bytes), camera, moment, how it was kept.
 
     `words` and `turn` are empty where it was hashed by an earlier version of the step. `taken_source` see
     DateCandidate; `described`: how many fields of its metadata are filled in.
@@ -487,7 +498,7 @@ class DupeFacts:
 
     photo_id: int
     sha256: str
-    bytes: int
+    size: int
     pdq: bytes
     pdq_own: bytes
     quality: int

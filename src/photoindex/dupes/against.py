@@ -175,7 +175,7 @@ def _facts_of(source: SourcePicture) -> DupeFacts:
     return DupeFacts(
         photo_id=photo_id_of(source.sha256),
         sha256=source.sha256,
-        bytes=len(source.data),
+        size=len(source.data),
         pdq=found.pdq,
         pdq_own=found.pdq_own,
         quality=min(found.quality, found.quality_own),

@@ -15,8 +15,8 @@ def differences(kept: DupeFacts, other: DupeFacts) -> tuple[str, ...]:
     same_size = (kept.width, kept.height) == (other.width, other.height)
     if not same_size:
         found.append(f"{other.width}x{other.height}, not {kept.width}x{kept.height}")
-    if not 0.95 < other.bytes / max(kept.bytes, 1) < 1.05:
-        found.append(f"{100 * other.bytes / max(kept.bytes, 1):.0f} % of the bytes")
+    if not 0.95 < other.size / max(kept.size, 1) < 1.05:
+        found.append(f"{100 * other.size / max(kept.size, 1):.0f} % of the bytes")
     found += _metadata(kept, other)
     if same_size and kept.sharpness and other.sharpness and not 0.8 < other.sharpness / kept.sharpness < 1.25:
         found.append("less sharp" if other.sharpness < kept.sharpness else "sharper")

@@ -136,7 +136,7 @@ def _say_pixels(kept: Copy, dropped: Copy) -> str:
 
 def _bytes_a_pixel(copy: Copy) -> float | None:
     pixels = _pixels(copy)
-    return copy.facts.bytes * _WORTH.get(copy.facts.format or "", 1.0) / pixels if pixels else None
+    return copy.facts.size * _WORTH.get(copy.facts.format or "", 1.0) / pixels if pixels else None
 
 
 def _earliest(copy: Copy) -> float | None:
@@ -151,7 +151,7 @@ RULES: dict[str, _Rule] = {
     "sharpness": _Rule(lambda copy: copy.facts.sharpness, 0.1, lambda *_: "it is sharper"),
     "earliest": _Rule(_earliest, 0.0, lambda kept, _: f"its date is the earliest ({kept.facts.taken_at:%Y-%m-%d})"),
     "metadata": _Rule(lambda copy: float(copy.facts.described), 0.0, lambda *_: "its metadata is fuller"),
-    "bytes": _Rule(lambda copy: float(copy.facts.bytes), 0.0, lambda *_: "it has more bytes"),
+    "bytes": _Rule(lambda copy: float(copy.facts.size), 0.0, lambda *_: "it has more bytes"),
     "name": _Rule(
         lambda copy: 0.0 if is_copy_name(copy.path) else 1.0, 0.0, lambda _, dropped: _quoted_copy(dropped.path)
     ),
