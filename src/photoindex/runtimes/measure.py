@@ -45,6 +45,19 @@ class Measurement:
     def as_json(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def merged(self, other: Measurement) -> Measurement:
+        """The faster of two measurements of the same candidate in each figure, refused where one of them was."""
+        return Measurement(
+            self.runtime,
+            min(self.load_s, other.load_s),
+            min(self.first_s, other.first_s),
+            {size: min(took, other.seconds.get(size, took)) for size, took in self.seconds.items()},
+            {size: max(grew, other.memory.get(size, grew)) for size, grew in self.memory.items()},
+            self.cosine,
+            self.centred,
+            self.refused or other.refused,
+        )
+
     @classmethod
     def from_json(cls, kept: dict[str, object]) -> Measurement:
         numbered = {
