@@ -1,0 +1,242 @@
+"""How good the choice of runtime is, and what it gains, on this machine.
+
+    uv run python scripts/bench_choice.py            # the choice: a grid of tasks, about five minutes
+    uv run python scripts/bench_choice.py --small    # the smallest model, to see that it works
+    uv run python scripts/bench_choice.py --gain     # the chosen runtime beside torch, for ViT-B-32
+
+A task of the grid is a model, at most so many rows a run, and a purpose: most pictures a second (scan), or shortest
+time from the start of a process (search). The choice is made from a calibration as photoindex makes it; what it picked
+is then looked up in a second, longer measurement, beside the best that has. Weights are random: speed does not depend
+on them. Nothing else should run meanwhile; everything is told as a ratio within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from photoindex.runtimes.calibration import RUN_S, calibrate, pick
+from photoindex.runtimes.candidates import Candidate, candidates
+from photoindex.runtimes.faults import agreement
+from photoindex.runtimes.measure import Measurement
+
+BATCHES = (1, 2, 4, 8)
+TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
+
+
+def vit(width: int, layers: int, patch: int = 32, side: int = 224) -> dict[str, Any]:
+    sizes = {"image_size": side, "patch_size": patch, "layers": layers, "width": width, "head_width": 64}
+    return {"embed_dim": 256, "vision_cfg": sizes, "text_cfg": TEXT}
+
+
+GRID = {
+    "tiny ViT": vit(128, 4, side=96),
+    "small ViT": vit(256, 8),
+    "medium ViT": vit(512, 12),
+    "ViT-B/32": vit(768, 12),
+    "medium ViT/16": vit(384, 12, patch=16),
+}
+SMALL = {"tiny ViT": GRID["tiny ViT"]}
+CLOSE = 0.05
+# The second measurement ends by its number of runs, not by this.
+LONG_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`loss`: how much worse the picked runtime is than the best, both by the second measurement; 0.05 is 5 %."""
+
+    model: str
+    purpose: str
+    batch: int
+    picked: str
+    best: str
+    loss: float
+
+
+def make_form(folder: Path, config: dict[str, Any]) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """visual.onnx of a model with random weights, with its recipe for torch; its probe and torch's outputs."""
+    import open_clip
+    import torch
+
+    from photoindex.runtimes.torch_session import ImageTower
+    from photoindex.steps.forms_export import check_pictures
+    from photoindex.steps.towers_export import export_image_tower
+
+    folder.mkdir(parents=True)
+    torch.manual_seed(1)
+    model = open_clip.CLIP(**config).eval().requires_grad_(False)
+    torch.save(model.state_dict(), folder / "weights.bin")
+    (folder / "config.json").write_text(json.dumps(config))
+    told = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    recipe = {"architecture": folder.name, "checkpoint": "weights.bin", "config": "config.json", "preprocess": told}
+    (folder / "forms.json").write_text(json.dumps({"recipe": recipe}))
+    model.visual.preprocess_cfg = told
+    pixels = check_pictures(config["vision_cfg"]["image_size"])
+    with torch.inference_mode():
+        vectors = ImageTower(model).module(torch.from_numpy(pixels)).numpy()
+    export_image_tower(model, folder / "visual.onnx", pixels, vectors)
+    return folder / "visual.onnx", {"pixels": pixels}, {"vectors": vectors}
+
+
+def score(measured: Measurement, purpose: str, rows: int, size: int) -> float:
+    """What the second measurement says of one runtime at batches of `size`: rows a second, or one over seconds."""
+    if purpose == "scan":
+        return size / measured.seconds[size]
+    more = 0.0 if rows == 1 else measured.seconds[rows]
+    return 1 / (measured.load_s + measured.first_s + more)
+
+
+def judge(model: str, calibrated: Sequence[Measurement], truth: Sequence[Measurement]) -> Iterator[Task]:
+    known = {each.runtime: each for each in truth if each.refused is None and set(BATCHES) <= set(each.seconds)}
+    for purpose in ("scan", "search"):
+        for rows in BATCHES:
+            chosen = pick([each for each in calibrated if each.runtime in known], purpose, batch=rows)
+            if chosen is None:
+                raise SystemExit(f"{model}: nothing could be measured; {[each.refused for each in truth]}")
+            best = {
+                name: max(
+                    score(each, purpose, rows, size)
+                    for size in BATCHES
+                    if size <= rows and (size == 1 or each.seconds[size] <= RUN_S)
+                )
+                for name, each in known.items()
+            }
+            top = max(best, key=lambda name: best[name])
+            got = score(known[chosen.runtime], purpose, rows, chosen.batch_size)
+            yield Task(model, purpose, rows, f"{chosen.runtime} x{chosen.batch_size}", top, 1 - got / best[top])
+
+
+def grid(models: dict[str, dict[str, Any]], work: Path, budget_s: float) -> list[Task]:
+    tasks: list[Task] = []
+    for name, config in models.items():
+        path, probe, expected = make_form(work / name.replace(" ", "-").replace("/", "-"), config)
+        rungs = [each for each in candidates(path) if each.absent is None]
+        calibrated = calibrate(path, rungs, probe, expected, kept_in=None, budget_s=budget_s)
+        truth = calibrate(path, rungs[::-1], probe, expected, kept_in=None, budget_s=LONG_S)
+        tasks += judge(name, calibrated, truth)
+        print(f"{name}: {len(truth)} runtimes measured", file=sys.stderr)
+    return tasks
+
+
+def print_grid(tasks: Sequence[Task]) -> bool:
+    print(f"{'model':14} {'purpose':8} {'rows':>4}  {'picked':26} {'best':22} {'loss':>6}")
+    for task in tasks:
+        line = f"{task.model:14} {task.purpose:8} {task.batch:4}  {task.picked:26} {task.best:22}"
+        print(f"{line} {max(0.0, task.loss):6.1%}")
+    share = sum(task.loss <= CLOSE for task in tasks) / len(tasks)
+    print(f"within {CLOSE:.0%} of the best: {share:.1%} of {len(tasks)} tasks")
+    return share >= 0.95
+
+
+def gain(work: Path, rounds: int) -> None:
+    """The chosen runtime at its batch size beside torch in float32 with batch 1, in turns, on ViT-B-32."""
+    path, probe, expected = make_form(work / "gain", vit(768, 12))
+    rungs = {each.name: each for each in candidates(path) if each.absent is None}
+    found = calibrate(path, list(rungs.values()), probe, expected, kept_in=None, budget_s=40.0)
+    chosen = pick(found, "scan")
+    if chosen is None:
+        raise SystemExit("nothing could be measured")
+    ours, torch_ = rungs[chosen.runtime].open(), rungs["torch-cpu-f32"].open()
+    batch = {"pixels": np.resize(probe["pixels"], (chosen.batch_size, *probe["pixels"].shape[1:]))}
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for session, inputs, kept in ((ours, batch, times[0]), (torch_, {"pixels": batch["pixels"][:1]}, times[1])):
+            session.run(inputs)
+            began = time.perf_counter()
+            for _ in range(4):
+                session.run(inputs)
+            kept.append((time.perf_counter() - began) / 4 / len(inputs["pixels"]))
+    cosine, centred = agreement(ours.run(probe), expected)
+    fastest = [min(each) for each in times]
+    print(f"image encoder ViT-B-32: {chosen.runtime}, batch {chosen.batch_size}: {1 / fastest[0]:.1f} pictures/s")
+    print(f"  torch float32, batch 1: {1 / fastest[1]:.1f} pictures/s; {fastest[1] / fastest[0]:.1f} times as many")
+    print(f"  cosine to torch at least {cosine:.5f}, after removing the mean {centred:.5f}")
+    ocr_gain()
+
+
+def ocr_gain() -> None:
+    """The text detector that comes along, by runtime, at the size of the first look."""
+    import rapidocr
+
+    folder = Path(rapidocr.__file__).with_name("models")
+    path = next(iter(sorted(folder.glob("*det*small*.onnx"))), None)
+    if path is None:
+        raise SystemExit(f"no detector in {folder}")
+    noise = np.random.default_rng(1).uniform(-1, 1, (1, 3, 480, 640)).astype(np.float32)
+    for rung in candidates(path, ["openvino", "onnxruntime"]):
+        if rung.absent is None:
+            print(f"text detector {rung.name}: {fastest_run(rung, {'x': noise}) * 1000:.0f} ms a picture")
+
+
+def fastest_run(rung: Candidate, inputs: dict[str, Any]) -> float:
+    session = rung.open()
+    times = []
+    for _ in range(8):
+        began = time.perf_counter()
+        session.run(inputs)
+        times.append(time.perf_counter() - began)
+    session.close()
+    return min(times)
+
+
+COLD = {
+    "photoindex, without torch": "from photoindex.runtimes.candidates import candidate_named as c; import numpy as np;"
+    "c(__import__('pathlib').Path({text!r}), 'onnxruntime-cpu-f32', purpose='search').open()"
+    ".run({{'ids': np.array([[49406, 320, 1929, 49407]])}})",
+    "torch and OpenCLIP": "import open_clip, torch; m = open_clip.create_model('ViT-B-32').eval();"
+    "torch.inference_mode()(m.encode_text)(torch.tensor([[49406, 320, 1929, 49407] + [0] * 73]))",
+}
+
+
+def cold_start(work: Path, rounds: int) -> None:
+    """The text tower of ViT-B-32 in a fresh process: one query."""
+    import open_clip
+    import torch
+
+    from photoindex.steps.towers_export import export_text_tower
+
+    model = open_clip.create_model("ViT-B-32").eval().requires_grad_(False)
+    ids = np.array([[49406, 320, 1929, 49407] + [0] * 73], np.int64)
+    with torch.inference_mode():
+        reference = model.encode_text(torch.from_numpy(ids), normalize=True).numpy()
+    export_text_tower(model, work / "text.onnx", ids, reference)
+    del model
+    times: dict[str, list[float]] = {name: [] for name in COLD}
+    for _ in range(rounds):
+        for name, code in COLD.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code.format(text=str(work / "text.onnx"))], check=True)
+            times[name].append(time.perf_counter() - began)
+    for name, taken in times.items():
+        print(f"first query of a process, {name}: {min(taken):.2f} s")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="the smallest model only")
+    parser.add_argument("--gain", action="store_true", help="the chosen runtimes beside torch, for ViT-B-32")
+    parser.add_argument("--budget", type=float, default=20.0, help="seconds for one calibration")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of --gain")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if options.gain:
+            gain(work, options.rounds)
+            cold_start(work, min(3, options.rounds))
+            return 0
+        return 0 if print_grid(grid(SMALL if options.small else GRID, work, options.budget)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
