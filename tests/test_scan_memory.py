@@ -52,8 +52,8 @@ def demanding(tmp_path: Path) -> Path:
         for row in range(70):
             pen.text((60, 30 + row * 36), f"line {n}.{row} of a page that is full of words", "black", _font())
         page.save(folder / f"page {n}.png")
-    draw(1, (5_200, 4_600)).save(folder / "many pixels.png", compress_level=1)
-    draw(2, (7_000, 6_000)).save(folder / "progressive.jpg", progressive=True, subsampling=0)
+    draw(1, (5_000, 4_600)).save(folder / "many pixels.png", compress_level=1)
+    draw(2, (5_000, 4_600)).save(folder / "progressive.jpg", progressive=True, subsampling=0)
     for n in range(3, 9):
         draw(n, (4_000, 3_000)).save(folder / f"{n}.jpg")
     return folder
