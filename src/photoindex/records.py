@@ -310,7 +310,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """What a list of results shows of a photo."""
+    """What a list of results shows of a photo. `taken_source`: see DateCandidate."""
 
     photo: str
     photo_id: int
@@ -322,6 +322,7 @@ class PhotoRow:
     taken_at: datetime | None
     camera: str | None
     missing: bool = False
+    taken_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,7 +557,8 @@ class Group:
 
     `tier` is that of the weakest link (see pure/tiers.py); `id` depends on the contents of the members alone;
     `reason` says in words why the first is kept; `suggestion`: this is a matter of taste (bursts). `links` connect all
-    members; `frees`: bytes that keeping the first, and what is protected, would free.
+    members; `frees`: bytes that keeping the first, and what is protected, would free. `decision`: what the user decided
+    about it or a part of it (see Decision), else empty; `joined`: in words what was not there when that was decided.
     """
 
     id: str
@@ -566,6 +568,23 @@ class Group:
     reason: str
     suggestion: bool = False
     frees: int = 0
+    decision: str = ""
+    joined: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the user decided about a group of duplicates: "not-duplicates", "keep-all" or "keep-this".
+
+    `photos`: the SHA-256 of each content with the number of files that had it then; `keeper`: with "keep-this" the
+    content to keep; `id`: that of the group it was about; `decided_at`: UTC.
+    """
+
+    id: str
+    kind: str
+    photos: Mapping[str, int]
+    keeper: str | None
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

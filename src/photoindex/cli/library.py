@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photoindex.cli.options import (
+    CountOption,
     FormatOption,
+    IdsOption,
     LibraryOption,
     ModelsOption,
     NullOption,
     ObjectFormatOption,
+    one_shape,
     open_library,
     registry_of,
 )
@@ -70,12 +73,24 @@ def show(
     print_details(opened.queries.details(photo_id), opened.thumbnail_path(sha256), output)
 
 
-def failures(library: LibraryOption = None, output: FormatOption = Format.table, null: NullOption = False) -> None:
+def failures(
+    library: LibraryOption = None,
+    output: FormatOption = Format.table,
+    null: NullOption = False,
+    ids: IdsOption = False,
+    count: CountOption = False,
+) -> None:
     """List what could not be read or analysed, why, and what to do about it."""
-    from photoindex.render.results import print_failures
+    from photoindex.render.results import print_count, print_failures, print_ids
 
+    one_shape(output, null, ids, count)
     opened, _ = open_library(library)
     found = opened.queries.failures()
-    print_failures(found, output, null)
+    if count:
+        print_count(len(found))
+    elif ids:
+        print_ids((failure.photo for failure in found), null)
+    else:
+        print_failures(found, output, null)
     if not found:
         note("No failures.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photoindex.cli import model_files, models_use
-from photoindex.cli.options import ModelsOption, ObjectFormatOption
-from photoindex.render.output import ObjectFormat
+from photoindex.cli.options import ModelsOption, ObjectFormatOption, RowFormatOption
+from photoindex.render.output import ObjectFormat, RowFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def list_models(
         bool, typer.Option("--commercial", help="Only models whose licence allows commercial use.")
     ] = False,
     models: ModelsOption = None,
-    output: ObjectFormatOption = ObjectFormat.table,
+    output: RowFormatOption = RowFormat.table,
 ) -> None:
     """Show every model: its task, the size of its download, whether it is here, and the profiles that use it."""
     from photoindex.models.describe import state_of
@@ -70,7 +70,7 @@ def path(
 def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="[default: all installed]")] = None,
     models: ModelsOption = None,
-    output: ObjectFormatOption = ObjectFormat.table,
+    output: RowFormatOption = RowFormat.table,
 ) -> None:
     """Read all files of models again and compare their checksums. The exit code is 1 where one is not right."""
     from photoindex.render.models import print_checked

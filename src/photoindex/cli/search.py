@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +12,13 @@ import typer
 
 from photoindex.cli.lean import leave_out_pandas
 from photoindex.cli.options import (
+    CountOption,
     FormatOption,
+    IdsOption,
     LibraryOption,
     ModelsOption,
     NullOption,
+    one_shape,
     open_library,
     registry_of,
 )
@@ -22,8 +28,9 @@ from photoindex.render.output import Format
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
+    from photoindex.config import Settings
     from photoindex.pure.query import Node
-    from photoindex.records import Found
+    from photoindex.records import Found, Hit
 
 
 class Mode(StrEnum):
@@ -47,6 +54,36 @@ class Sort(StrEnum):
     relevance = "relevance"
     date = "date"
     name = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """In which form the hits are printed."""
+
+    output: Format
+    null: bool
+    ids: bool
+    count: bool
+    explain: bool
+
+    def __post_init__(self) -> None:
+        one_shape(self.output, self.null, self.ids, self.count)
+
+    @property
+    def reasons(self) -> bool:
+        """Whether reasons are needed: the table on a terminal shows the line of text that was met."""
+        plain = not (self.null or self.ids or self.count)
+        return self.explain or (plain and self.output is Format.table and sys.stdout.isatty())
+
+    def print(self, hits: Sequence[Hit]) -> None:
+        from photoindex.render.results import print_count, print_hits, print_ids
+
+        if self.count:
+            print_count(len(hits))
+        elif self.ids:
+            print_ids((hit.photo.photo for hit in hits), self.null)
+        else:
+            print_hits(hits, self.output, self.null, self.explain)
 
 
 def register(app: typer.Typer) -> None:
@@ -90,23 +127,30 @@ def search(
     ] = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    ids: IdsOption = False,
+    count: CountOption = False,
     explain: Annotated[bool, _EXPLAIN] = False,
+    save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep the query as a smart collection.")] = None,
 ) -> None:
     """Find photos by what they show, the text in them, their tags, names, places, dates and cameras."""
     leave_out_pandas()
     from photoindex.pure.query import NOTHING
-    from photoindex.render.results import print_hits
     from photoindex.search import SearchOptions, find
 
+    shape = Shape(output, null, ids, count, explain)
     named = {"after": after, "before": before, "camera": camera, "tag": tag, "category": category, "has": has}
     query = query_of(words or (), named, like or (), add or (), subtract or ())
     if query == NOTHING:
         raise UsageError("Say what to search: some words, a filter such as date:2023, or --like a.jpg.")
     opened, settings = open_library(library, models)
+    if save is not None:
+        if min_score or mode is not Mode.hybrid:
+            raise UsageError("--save keeps a query, which --min-score and --mode are no part of: leave them out.")
+        save_query(settings, save, query)
     options = SearchOptions(
         mode=mode.value,
-        limit=limit,
-        explain=explain,
+        limit=0 if count else limit,
+        explain=shape.reasons,
         everything=everything,
         sort=sort.value,
         min_score=min_score,
@@ -115,9 +159,17 @@ def search(
         warn=note,
     )
     found = find(opened, query, registry_of(settings), settings.models_dir, options)
-    print_hits(found.hits, output, null, explain)
+    shape.print(found.hits)
     for line in summary(found, query):
         note(line)
+
+
+def save_query(settings: Settings, name: str, query: Node) -> None:
+    from photoindex.saved import create
+    from photoindex.store.library import Library
+
+    with Library.writing(settings.library) as writing:
+        note(f"Saved as the smart collection {create(writing, name, query)!r}.")
 
 
 def parse_weights(text: str | None) -> dict[str, float]:
@@ -146,19 +198,21 @@ def similar(
     models: ModelsOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    ids: IdsOption = False,
+    count: CountOption = False,
     explain: Annotated[bool, _EXPLAIN] = False,
 ) -> None:
     """Find photos that look like one: one of the library, or any picture file."""
     leave_out_pandas()
-    from photoindex.render.results import print_hits
     from photoindex.search import SearchOptions
     from photoindex.search import similar as find
 
+    shape = Shape(output, null, ids, count, explain)
     query = query_of(words or (), {})
     opened, settings = open_library(library, models)
-    options = SearchOptions(limit=limit, explain=explain, warn=note)
+    options = SearchOptions(limit=0 if count else limit, explain=shape.reasons, warn=note)
     found = find(opened, photo.strip(), query, registry_of(settings), settings.models_dir, options)
-    print_hits(found.hits, output, null, explain)
+    shape.print(found.hits)
     if not found.hits:
         note("Nothing found.")
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, open_library, registry_of
+from photoindex.cli.options import (
+    LibraryOption,
+    ModelsOption,
+    ObjectFormatOption,
+    RowFormatOption,
+    open_library,
+    registry_of,
+)
 from photoindex.errors import UsageError
 from photoindex.render.output import ObjectFormat, RowFormat
 from photoindex.render.text import note
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
     from photoindex.store.library import Library
 
 app = typer.Typer(help="Count the tags of a library; set and apply the thresholds for them.", no_args_is_help=True)
-RowFormatOption = Annotated[RowFormat, typer.Option("--format", help="How results are printed.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Which tags model. [default: the library's]")]
 
 

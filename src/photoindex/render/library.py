@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from photoindex.records import LibraryStatus, Metadata, PhotoDetails
+from photoindex.records import LibraryStatus, PhotoDetails
 from photoindex.render.output import ObjectFormat, plain, print_json, print_table
+from photoindex.render.photo_facts import metadata_facts
 from photoindex.render.text import short_path, size, visible
 from photoindex.steps import STEPS
 
@@ -65,7 +65,7 @@ def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) 
     facts: list[tuple[str, str]] = [("photo", details.sha256), ("state", details.state), ("size", size(details.bytes))]
     facts += [("file", short_path(path) + ("  (missing)" if gone else "")) for path, gone in details.files]
     facts += [("thumbnail", short_path(str(thumbnail)))] if thumbnail.is_file() else []
-    facts += _metadata_facts(details.metadata) if details.metadata else []
+    facts += metadata_facts(details.metadata) if details.metadata else []
     if details.place:
         parts = (details.place.city, details.place.metropolis, details.place.region, details.place.country)
         facts.append(("place", ", ".join(part for part in parts if part)))
@@ -78,25 +78,6 @@ def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) 
     facts += [("face", _box(face.box) + f"  score {face.score:.2f}") for face in details.faces]
     facts += [(f"step {row.step}", _ledger_text(row)) for row in details.ledger]
     print_table(["", ""], [(name, visible(value)) for name, value in facts])
-
-
-def _metadata_facts(metadata: Metadata) -> list[tuple[str, str]]:
-    shown = {k: v for k, v in asdict(metadata).items() if v not in (None, (), "")}
-    shown.pop("dates", None)
-    facts = [(name.replace("_", " "), _value(value)) for name, value in shown.items()]
-    dates = [("date candidate", f"{d.taken_at} from {d.source}{_offset(d.offset_minutes)}") for d in metadata.dates]
-    return facts + dates
-
-
-def _value(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-
-
-def _offset(minutes: int | None) -> str:
-    if minutes is None:
-        return ""
-    sign = "-" if minutes < 0 else "+"
-    return f" (UTC{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d})"
 
 
 def _box(box: tuple[float, float, float, float]) -> str:

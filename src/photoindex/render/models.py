@@ -8,7 +8,7 @@ from typing import Any
 
 from photoindex.models.describe import FileState, ModelDetails, ModelState
 from photoindex.models.verify import Checked
-from photoindex.render.output import ObjectFormat, plain, print_json, print_table
+from photoindex.render.output import ObjectFormat, RowFormat, plain, print_json, print_rows, print_table
 from photoindex.render.text import console, short_path, size, visible
 
 
@@ -28,10 +28,16 @@ def state_object(state: ModelState) -> dict[str, Any]:
     }
 
 
-def print_list(states: Sequence[ModelState], output: ObjectFormat, licence: bool) -> None:
-    if output is ObjectFormat.json:
-        print_json([state_object(state) for state in states])
-        return
+MODEL_COLUMNS = ("name", "task", "licence", "commercial", "bytes", "installed", "path", "problem", "profiles", "note")
+CHECKED_COLUMNS = ("model", "path", "verdict", "sha256", "expected")
+
+
+def print_list(states: Sequence[ModelState], output: RowFormat, licence: bool) -> None:
+    rows = [state_object(state) for state in states]
+    print_rows(rows, output, MODEL_COLUMNS, lambda: _print_states(states, licence))
+
+
+def _print_states(states: Sequence[ModelState], licence: bool) -> None:
     if licence:
         rows = [[s.spec.name, "yes" if s.spec.commercial else "no", s.spec.licence] for s in states]
         _print_names(["name", "commercial", "licence"], rows)
@@ -156,9 +162,9 @@ def checked_object(checked: Checked) -> dict[str, Any]:
     return plain({**{n: getattr(checked, n) for n in Checked.__slots__}, "path": str(checked.path)})  # type: ignore[no-any-return]
 
 
-def print_checked(checked: Sequence[Checked], output: ObjectFormat) -> None:
-    if output is ObjectFormat.json:
-        print_json([checked_object(each) for each in checked])
-        return
-    print_table(["model", "file", "state"], [(c.model, c.path.name, c.verdict) for c in checked])
+def print_checked(checked: Sequence[Checked], output: RowFormat) -> None:
+    def table() -> None:
+        print_table(["model", "file", "state"], [(c.model, visible(c.path.name), c.verdict) for c in checked])
+
+    print_rows([checked_object(each) for each in checked], output, CHECKED_COLUMNS, table)
     sys.stdout.flush()

@@ -90,7 +90,12 @@ def print_csv(rows: Iterable[Row], columns: Sequence[str]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """csv cannot hold bytes that are not UTF-8, nor nested values: those are escaped and written as JSON."""
+    """csv cannot hold bytes that are not UTF-8, nor nested values: those are escaped and written as JSON.
+
+    On a terminal everything that could command it is escaped, too.
+    """
+    if isinstance(value, str) and sys.stdout.isatty():
+        return visible(value)
     if isinstance(value, str):
         return value if value.isprintable() else value.encode("utf-8", "backslashreplace").decode()
     return json.dumps(value) if isinstance(value, list | dict) else value

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from photoindex.records import Failure, Hit, PhotoRow, Reason
+from photoindex.records import Failure, Hit, PhotoRow
+from photoindex.render.hits import match_cell, print_on_terminal, remarks, taken_cell, why_line
 from photoindex.render.output import Format, plain, print_json, print_results, print_table
 from photoindex.render.text import console, short_path, visible
 
 HIT_COLUMNS = (
     *("rank", "score", "path", "photo", "taken_at", "camera", "width", "height", "format", "bytes", "missing"),
-    *("match", "kept"),
+    *("match", "kept", "taken_source"),
 )
 FAILURE_COLUMNS = ("path", "step", "code", "message", "photo")
 
@@ -27,6 +29,9 @@ def hit_object(hit: Hit) -> dict[str, Any]:
 
 def print_hits(hits: Sequence[Hit], output: Format, null: bool, explain: bool) -> None:
     def table() -> None:
+        if sys.stdout.isatty():
+            print_on_terminal(hits, explain)
+            return
         headers = ["#", "match", "path", "taken", "camera", *(["why"] if explain else [])]
         print_table(headers, [_hit_cells(hit, explain) for hit in hits], right=("#", "match"))
 
@@ -34,20 +39,10 @@ def print_hits(hits: Sequence[Hit], output: Format, null: bool, explain: bool) -
 
 
 def _hit_cells(hit: Hit, explain: bool) -> list[str]:
-    taken = f"{hit.photo.taken_at:%Y-%m-%d %H:%M}" if hit.photo.taken_at else ""
-    remarks = [*(["missing"] if hit.photo.missing else []), *([] if hit.kept else ["no good match"])]
-    path = short_path(hit.photo.path) + (f"  ({', '.join(remarks)})" if remarks else "")
-    match = "" if hit.match is None else f"{hit.match:.0%}"
-    cells = [str(hit.rank), match, path, taken, visible(hit.photo.camera or "")]
-    return [*cells, "\n".join(map(_why, hit.reasons))] if explain else cells
-
-
-def _why(reason: Reason) -> str:
-    words = f" ({', '.join(reason.words)} in {', '.join(reason.where)})" if reason.words else ""
-    spelled = f", as {', '.join(reason.spelled)}" if reason.spelled else ""
-    line = f": “{visible(reason.line)}”" if reason.line else ""
-    verdict = "" if reason.kept else "cut: "
-    return f"{reason.source} #{reason.rank} {reason.score:.3f}{words}{spelled}{line}; {verdict}{reason.why}"
+    """The whole path in one line: this may be searched by other programs."""
+    path = f"{short_path(hit.photo.path)}  {remarks(hit)}".rstrip()
+    cells = [str(hit.rank), match_cell(hit), path, taken_cell(hit.photo), visible(hit.photo.camera or "")]
+    return [*cells, "\n".join(map(why_line, hit.reasons))] if explain else cells
 
 
 def print_failures(failures: Sequence[Failure], output: Format, null: bool) -> None:
@@ -61,4 +56,15 @@ def print_failures(failures: Sequence[Failure], output: Format, null: bool) -> N
     print_results(rows, output, null, FAILURE_COLUMNS, table)
 
 
-__all__ = ["print_failures", "print_hits", "print_json"]
+def print_ids(photos: Iterable[str | None], null: bool = False) -> None:
+    """The SHA-256 of each photo, once, in the order they come in."""
+    for photo in dict.fromkeys(photos):
+        if photo is not None:
+            print(photo, end="\0" if null else "\n")
+
+
+def print_count(count: int) -> None:
+    print(count)
+
+
+__all__ = ["print_count", "print_failures", "print_hits", "print_ids", "print_json"]

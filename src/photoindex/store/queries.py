@@ -51,7 +51,7 @@ _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
 nullif(trim(concat_ws(' ', CASE WHEN starts_with(lower(m.camera_model), lower(split_part(m.camera_make, ' ', 1)))
                            THEN NULL ELSE m.camera_make END, m.camera_model)), ''),
-f.missing_since IS NOT NULL
+f.missing_since IS NOT NULL, m.taken_source
 """
 _ROWS = f"""
 SELECT {_ROW_COLUMNS} FROM files f JOIN wanted w USING (photo_id) JOIN photos p USING (photo_id)
