@@ -14,7 +14,7 @@ LAYERS = [
     "config",
     "media models runtimes store pure",
     "steps classifiers",
-    "scan search dupes people",
+    "scan search dupes people saved",
     "doctor evaluate",
     "render web demo",
     "cli",
@@ -31,7 +31,7 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
-COMMANDS += ["models pull", "categories add"]
+COMMANDS += ["models pull", "categories add", "collections add"]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:

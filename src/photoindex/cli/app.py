@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import photoindex
-from photoindex.cli import bench, categories, demo, doctor, dupes, library, models, scan, search, tags
+from photoindex.cli import bench, categories, collections, demo, doctor, dupes, library, models, scan, search, tags
 from photoindex.cli import eval as evaluation
 from photoindex.errors import PhotoindexError, QueryInvalid
 from photoindex.render.text import note, point_out
@@ -25,6 +25,7 @@ for module in (scan, search, dupes, library, doctor, bench, demo):
 app.add_typer(models.app, name="models")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(categories.app, name="categories")
+app.add_typer(collections.app, name="collections")
 app.add_typer(tags.app, name="tags")
 
 

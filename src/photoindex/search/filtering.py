@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import translate
 from typing import assert_never, cast
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from photoindex.conditions import All, Among, Any, Between, Condition, Known, No, OneOf, Within
 from photoindex.errors import QueryInvalid
+from photoindex.pure.collection_names import key_of
 from photoindex.pure.fold import document, fold, tokens
 from photoindex.pure.grouping import near_groups
 from photoindex.pure.query.fields import FORMATS, did_you_mean, nearest
@@ -33,8 +34,17 @@ _PLACES = ("city", "metropolis", "region", "country")
 class Filtering:
     """Makes conditions of the filters of one query. `typed` is the query, for the places in errors."""
 
-    def __init__(self, library: Library, finder: Finder, typed: str, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        finder: Finder,
+        typed: str,
+        warn: Callable[[str], None],
+        collections: Mapping[str, Collection[int]] | None = None,
+    ) -> None:
+        """`collections`: the photos of those that the query names, by `key_of` the name; see `search.collected`."""
         self._library, self._finder, self._typed, self._warn = library, finder, typed, warn
+        self._collections = collections or {}
 
     def condition(self, node: Node) -> Condition:
         """Raises QueryInvalid for what this library cannot answer."""
@@ -82,8 +92,10 @@ class Filtering:
                 return Among(_with_words(self._finder.texts("caption"), tokens(text)))
             case "path" | "name":
                 return Among(_at_paths(self._finder.paths(), text, glob, whole=field.name == "path"))
+            case "in" if key_of(text) in self._collections:
+                return Among(self._collections[key_of(text)])
         what = "people" if field.name == "person" else "collections"
-        raise self._wrong(f"There are no {what} in this library yet, so {field} fits no photo.", field)
+        raise wrong_field(f"There are no {what} in this library yet, so {field} fits no photo.", field, self._typed)
 
     def _is(self, what: str) -> Condition:
         if what == "duplicate":
@@ -170,10 +182,12 @@ class Filtering:
         listed = f" There are: {', '.join(names)}." if not meant and len(names) <= _NAMES_SHOWN else ""
         return f"{field} fits no photo in this library.{meant}{listed}"
 
-    def _wrong(self, message: str, field: Field) -> QueryInvalid:
-        if self._typed[slice(*field.at)]:
-            return QueryInvalid(message, self._typed, field.at)
-        return QueryInvalid(message, str(field), (0, len(str(field))))
+
+def wrong_field(message: str, field: Field, typed: str) -> QueryInvalid:
+    """An error about a field of the query `typed`, or of one that was not typed."""
+    if typed[slice(*field.at)]:
+        return QueryInvalid(message, typed, field.at)
+    return QueryInvalid(message, str(field), (0, len(str(field))))
 
 
 def _between(name: str, value: Number) -> Condition:

@@ -10,7 +10,8 @@ from photoindex.models.registry import Registry
 from photoindex.pure.query import Node, combine, parse
 from photoindex.pure.query.tree import Term
 from photoindex.records import Found, Hit
-from photoindex.search.asking import ask
+from photoindex.search.asking import Question, ask
+from photoindex.search.collected import Within
 from photoindex.search.lists import Asked, Models, ranked_lists
 from photoindex.search.meaning import known_photo
 from photoindex.search.options import Mode, SearchOptions
@@ -32,14 +33,57 @@ def find(library: Library, query: str | Node, registry: Registry, models_dir: Pa
     its filters, newest first. In mode hybrid, a library without vectors is searched by text alone, and `options.warn`
     told so; in mode semantic, and for sums of meanings, that raises NoVectors. Raises QueryInvalid.
     """
-    question = ask(library, query, options.warn)
+    question = _ask(library, query, registry, models_dir, options)
+    return _answered(library, question, Models(library, registry, models_dir, options), options)
+
+
+def chosen(
+    library: Library,
+    query: str | Node,
+    registry: Registry,
+    models_dir: Path,
+    options: SearchOptions,
+    within: Within = (),
+) -> list[int]:
+    """The ids of all photos that `query` finds, best first, or at most `options.limit` where that is not 0.
+
+    A sum of meanings ranks every photo and leaves none out, so it needs a limit: raises UsageError. `within`: the
+    smart collections whose queries led here.
+    """
+    question = _ask(library, query, registry, models_dir, options, within)
+    if not question.ranks:
+        return (question.among or [])[: options.limit or None]
+    if question.plan.terms and not options.limit:
+        raise UsageError(
+            "A sum of meanings, or a picture, ranks every photo: say how many of the best are meant, with --limit."
+        )
+    found = _answered(library, question, Models(library, registry, models_dir, options), options)
+    return [hit.photo.photo_id for hit in found.hits]
+
+
+def _ask(
+    library: Library,
+    query: str | Node,
+    registry: Registry,
+    models_dir: Path,
+    options: SearchOptions,
+    within: Within = (),
+) -> Question:
+    plain = SearchOptions(limit=0, runtime=options.runtime, warn=options.warn)
+
+    def evaluate(saved: str, path: Within) -> list[int]:
+        return chosen(library, saved, registry, models_dir, plain, path)
+
+    return ask(library, query, options.warn, evaluate, within)
+
+
+def _answered(library: Library, question: Question, models: Models, options: SearchOptions) -> Found:
     if not question.ranks:
         return listed(library, question.among or [], options)
     if question.plan.terms:
         options = replace(options, mode=_mode_of_sums(options))
     asked = Asked(question.plan.texts, question.among, question.plan.terms)
-    lists = ranked_lists(library, asked, Models(library, registry, models_dir, options), options)
-    return rank(library, asked, lists, options)
+    return rank(library, asked, ranked_lists(library, asked, models, options), options)
 
 
 def similar(

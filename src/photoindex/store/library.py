@@ -14,6 +14,7 @@ from pathlib import Path
 from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.store.catalog import Catalog, Wanted
+from photoindex.store.collections import Collections
 from photoindex.store.likeness import Likeness
 from photoindex.store.queries import Queries
 from photoindex.store.tag_scores import TagScores
@@ -74,6 +75,10 @@ class Library:
     @cached_property
     def tag_scores(self) -> TagScores:
         return TagScores(self.catalog.file)
+
+    @cached_property
+    def collections(self) -> Collections:
+        return Collections(self.catalog.file)
 
     @cached_property
     def likeness(self) -> Likeness:

@@ -98,6 +98,12 @@ def _captions(con: DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE captions (photo_id BIGINT, caption VARCHAR, model VARCHAR)")
 
 
+def _collections(con: DuckDBPyConnection) -> None:
+    """Collections of photos, made by hand (`query` is NULL) or smart."""
+    con.execute("CREATE TABLE collections (name VARCHAR, query VARCHAR, made_at TIMESTAMP)")
+    con.execute("CREATE TABLE collection_photos (name VARCHAR, sha256 VARCHAR, added_at TIMESTAMP)")
+
+
 MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _m001,
     _tag_scores,
@@ -105,6 +111,7 @@ MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _duplicates,
     _ledger_aside,
     _captions,
+    _collections,
 )
 SCHEMA = len(MIGRATIONS)
 
