@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
+from photoindex.cli.dupes_decisions import decide, decisions
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
@@ -49,8 +52,21 @@ InOption = Annotated[
 ]
 
 
+class _ListsByDefault(TyperGroup):
+    """`photoindex dupes` lists; only its sub-commands have to be named."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if not args or args[0] not in self.commands:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
-    app.command("dupes")(dupes)
+    group = typer.Typer(cls=_ListsByDefault)
+    group.command("list")(dupes)
+    group.command("decide")(decide)
+    group.add_typer(decisions, name="decisions")
+    app.add_typer(group, name="dupes", help="List duplicate photos by tier, which of each group to keep, and why.")
 
 
 def dupes(
@@ -81,10 +97,12 @@ def dupes(
     ] = None,
     missing: Annotated[bool, typer.Option("--missing", help="With --against: list what does not.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when there are any.")] = False,
+    decided: Annotated[bool, typer.Option("--decided", help="Also groups that you have decided about.")] = False,
 ) -> None:
     """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing.
 
     `dupes --against ~/Photos /media/card` tells what of a card is in the library already; the card is only read.
+    `dupes decide` settles a group for good; `dupes decisions` lists, exports, imports and revokes that.
     """
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
@@ -100,7 +118,7 @@ def dupes(
         )
     if threshold > CONFIDENT_THRESHOLD:
         note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
-    groups = find(opened, options)
+    groups = find(opened, replace(options, decided=decided))
     print_groups(groups, output, null)
     raise typer.Exit(1 if exit_code and groups else 0)
 

@@ -9,7 +9,18 @@ for group in dupes(library, DupeOptions(tiers=("identical", "same-pixels"))):
 from __future__ import annotations
 
 from photoindex.dupes.against import Arrival, against
+from photoindex.dupes.deciding import decide, export_decisions, import_decisions, revoke
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
 
-__all__ = ["CONFIDENT_THRESHOLD", "Arrival", "DupeOptions", "against", "dupes"]
+__all__ = [
+    "CONFIDENT_THRESHOLD",
+    "Arrival",
+    "DupeOptions",
+    "against",
+    "decide",
+    "dupes",
+    "export_decisions",
+    "import_decisions",
+    "revoke",
+]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from photoindex.dupes.candidates import Candidates, Files, candidates
+from photoindex.dupes.decisions import Decided
 from photoindex.dupes.groups import Grouping, Related, live_groups
 from photoindex.dupes.looking import Pair, digests, looks
 from photoindex.dupes.options import DupeOptions
@@ -31,7 +33,10 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     related = {
         pair: Related(tier, mine) for pair, mine in evidence.items() if (tier := _tier(photos, files, pair, mine))
     }
-    groups = Grouping(photos, files, options).groups(related)
+    decided = Decided(library.decisions.read())
+    related = {(i, j): r for (i, j), r in related.items() if not decided.apart(photos[i].sha256, photos[j].sha256)}
+    options = replace(options, wishes=replace(options.wishes, decided=decided.keepers))
+    groups = [decided.marked(group) for group in Grouping(photos, files, options).groups(related)]
     if LIVE in options.tiers:
         groups += live_groups(row for photo in photos for row in files[photo.photo_id])
     return [group for group in groups if _is_wanted(group, options)]
@@ -83,4 +88,6 @@ def _tier(photos: Sequence[DupeFacts], files: Files, pair: Pair, seen: Evidence)
 
 
 def _is_wanted(group: Group, options: DupeOptions) -> bool:
+    if group.decision and not group.joined and not options.decided:
+        return False
     return not options.folders or any(is_below(member.photo.path, options.folders) for member in group.members)

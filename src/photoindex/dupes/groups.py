@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from photoindex.dupes.candidates import Files
+from photoindex.dupes.decisions import group_id
 from photoindex.dupes.options import DupeOptions
 from photoindex.media.movie import read_movie
 from photoindex.pure.components import Edge, components, spanning_forest, weakest_to
@@ -114,7 +114,7 @@ class Grouping:
         tier = TIERS[max(edge.weight[0] for edge in edges)]
         gone = [m for m in described[1:] if not m.protected] if tier in DUPLICATES else []
         return Group(
-            id=_group_id(m.photo.photo for m in described),
+            id=group_id(m.photo.photo for m in described),
             tier=tier,
             members=described,
             links=links,
@@ -160,7 +160,7 @@ def live_groups(rows: Iterable[PhotoRow]) -> list[Group]:
         video = os.path.join(folder, name) if name else ""
         if name and _of_one_moment(row, video):
             member = Member(row, KEEPER, video=video)
-            found.append(Group(_group_id([row.photo, LIVE]), LIVE, (member,), (), "its video belongs to it"))
+            found.append(Group(group_id([row.photo, LIVE]), LIVE, (member,), (), "its video belongs to it"))
     return found
 
 
@@ -184,10 +184,6 @@ def _names(folder: str) -> frozenset[str]:
 
 def _strength(seen: Evidence) -> float:
     return seen.look.correlation if seen.look else 1.0 - seen.distance / 256
-
-
-def _group_id(contents: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(contents)).encode()).hexdigest()[:16]
 
 
 def _order(group: Group) -> tuple[int, int, str]:

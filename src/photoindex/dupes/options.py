@@ -18,7 +18,8 @@ class DupeOptions:
     """`threshold`: PDQ bits up to which two photos are looked at; `tiers`: which links count; `wishes`: what to keep.
 
     `folders`: only groups with a file below one of them; `min_size`: files of fewer bytes are left out; `progress` is
-    told how many of how many pairs have been looked at, where there are many.
+    told how many of how many pairs have been looked at, where there are many. `decided`: also the groups that the user
+    has decided about.
     """
 
     threshold: int = CONFIDENT_THRESHOLD
@@ -27,6 +28,7 @@ class DupeOptions:
     folders: tuple[str, ...] = ()
     min_size: int = 0
     progress: Callable[[int, int], None] = lambda *_: None
+    decided: bool = False
 
     def __post_init__(self) -> None:
         for tier in self.tiers:

@@ -33,11 +33,15 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a person asked for: rules in order, folders to prefer (the first counts most), folders never touched."""
+    """What a person asked for: rules in order, folders to prefer (the first counts most), folders never touched.
+
+    `decided`: the SHA-256 of contents that the person decided to keep, which counts before all else.
+    """
 
     rules: tuple[str, ...]
     prefer: tuple[str, ...] = ()
     protect: tuple[str, ...] = ()
+    decided: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,12 @@ def parse_rules(text: str) -> tuple[str, ...]:
 def choose(copies: Sequence[Copy], wishes: Wishes) -> tuple[int, str]:
     """The position of the copy to keep, and why, in words."""
     left, reasons = list(range(len(copies))), list[str]()
+    decided = [i for i in left if copies[i].facts.sha256 in wishes.decided]
+    if decided:
+        left, reasons = decided, ["you decided to keep it"]
     protected = [i for i in left if is_below(copies[i].path, wishes.protect)]
     if protected and len(protected) < len(left):
-        left, reasons = protected, ["it lies in a protected folder"]
+        left, reasons = protected, [*reasons, "it lies in a protected folder"]
     for folder in wishes.prefer:
         liked = [i for i in left if is_below(copies[i].path, (folder,))]
         if liked and len(liked) < len(left):

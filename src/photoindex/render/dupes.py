@@ -29,6 +29,8 @@ def group_object(group: Group) -> dict[str, Any]:
         "reason": group.reason,
         "suggestion": group.suggestion,
         "frees": group.frees,
+        "decision": group.decision or None,
+        "joined": list(group.joined),
         "members": [_member_object(member, keep=at == 0) for at, member in enumerate(group.members)],
         "links": [_link_object(link) for link in group.links],
     }
@@ -135,7 +137,9 @@ def _print_for_people(groups: Sequence[Group]) -> None:
 
     target = console()
     for number, group in enumerate(groups, 1):
-        target.print(Text(f"{number}. {_heading(group)}", style="bold"))
+        target.print(Text(f"{number}. {_heading(group)}  [{group.id[:8]}]", style="bold"))
+        if group.decision:
+            target.print(Text(f"   {_decided(group)}"))
         width = max(len(_role(member)) for member in group.members)
         for member in group.members:
             target.print(Text(f"   {_role(member):{width}}  {_line(member)}"))
@@ -149,6 +153,11 @@ def _heading(group: Group) -> str:
         return f"{group.tier}: {count}; the best may be the first: {visible(group.reason)}"
     freed = f", {size(group.frees)} more than needed" if group.frees else ""
     return f"{group.tier}: {count}{freed}; keep the first: {visible(group.reason)}"
+
+
+def _decided(group: Group) -> str:
+    told = f"You decided {group.decision} about " + ("a part of this" if group.joined else "this")
+    return f"{told}; new: {', '.join(map(visible, group.joined))}" if group.joined else told
 
 
 def _role(member: Member) -> str:

@@ -15,6 +15,7 @@ from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.store.catalog import Catalog, Wanted
 from photoindex.store.collections import Collections
+from photoindex.store.decisions import Decisions
 from photoindex.store.likeness import Likeness
 from photoindex.store.queries import Queries
 from photoindex.store.tag_scores import TagScores
@@ -79,6 +80,10 @@ class Library:
     @cached_property
     def collections(self) -> Collections:
         return Collections(self.catalog.file)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        return Decisions(self.catalog.file)
 
     @cached_property
     def likeness(self) -> Likeness:

@@ -104,6 +104,12 @@ def _collections(con: DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE collection_photos (name VARCHAR, sha256 VARCHAR, added_at TIMESTAMP)")
 
 
+def _decisions(con: DuckDBPyConnection) -> None:
+    """What the user decided about duplicates, by content; `copies`: how many files had it then."""
+    con.execute("CREATE TABLE decisions (id VARCHAR, kind VARCHAR, keeper VARCHAR, decided_at TIMESTAMP)")
+    con.execute("CREATE TABLE decision_photos (id VARCHAR, sha256 VARCHAR, copies BIGINT)")
+
+
 MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _m001,
     _tag_scores,
@@ -112,6 +118,7 @@ MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _ledger_aside,
     _captions,
     _collections,
+    _decisions,
 )
 SCHEMA = len(MIGRATIONS)
 

@@ -1,0 +1,168 @@
+"""Deciding about groups of duplicates for good; taking that back; handing it to another library."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from photoindex.dupes.decisions import KEEP_THIS, KINDS, NOT_DUPLICATES, id_of
+from photoindex.dupes.find import DEFAULTS, dupes
+from photoindex.dupes.options import DupeOptions
+from photoindex.errors import UsageError
+from photoindex.pure.tiers import DEFAULT, DUPLICATES, TIERS
+from photoindex.records import Decision, Group, PhotoRow
+from photoindex.store.library import Library
+
+FORMAT = "photoindex decisions 1"
+_LEAST_DIGITS = 6
+_HEX = frozenset("0123456789abcdef")
+
+
+def decide(library: Library, kind: str, what: Sequence[str], options: DupeOptions = DEFAULTS) -> Decision:
+    """Save what the user decided: "not-duplicates", "keep-all" or "keep-this".
+
+    `what`: the id of a group (six digits or more), or files of the library; with "keep-this" the file to keep comes
+    first, and with nothing else it is about that file's group. Earlier decisions about a part of it are replaced.
+    Raises UsageError. `library` must be open for writing.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"No decision is called {kind!r}. There are: {', '.join(KINDS)}.")
+    keeper = _file(library, what[0]) if kind == KEEP_THIS and what else None
+    photos = _contents(library, what, keeper, options)
+    if keeper and keeper.photo not in photos:
+        raise UsageError(f"{keeper.path} is not in that group. Give the file to keep first, then its group.")
+    if sum(photos.values()) < 2:
+        raise UsageError("A decision is about two files or more. `photoindex dupes` shows groups with their ids.")
+    if kind == NOT_DUPLICATES and len(photos) < 2:
+        raise UsageError("These files hold the same bytes. `keep-all` keeps every one of them.")
+    decision = Decision(id_of(photos), kind, photos, keeper.photo if keeper else None, _now())
+    parts = [d.id for d in library.decisions.read() if d.photos.keys() <= photos.keys()]
+    library.decisions.put([decision], parts)
+    return decision
+
+
+def revoke(library: Library, ids: Sequence[str]) -> list[Decision]:
+    """Forget decisions, by id (six digits or more); their groups come back. Raises UsageError for one not known."""
+    known, gone = library.decisions.read(), list[Decision]()
+    for asked in ids:
+        found = [d for d in known if len(asked) >= _LEAST_DIGITS and d.id.startswith(asked)]
+        if len(found) != 1:
+            how = "No decision has" if not found else "More than one decision has"
+            raise UsageError(f"{how} the id {asked!r}. `photoindex dupes decisions list` shows them.")
+        gone += found
+    library.decisions.put([], {decision.id for decision in gone})
+    return gone
+
+
+def export_decisions(library: Library) -> dict[str, Any]:
+    """All decisions as JSON values, which `import_decisions` of another library takes."""
+    return {"format": FORMAT, "decisions": [decision_object(d) for d in library.decisions.read()]}
+
+
+def decision_object(decision: Decision) -> dict[str, Any]:
+    return {
+        "id": decision.id,
+        "decision": decision.kind,
+        "keeper": decision.keeper,
+        "decided_at": decision.decided_at.isoformat(),
+        "photos": [{"photo": sha256, "copies": copies} for sha256, copies in decision.photos.items()],
+    }
+
+
+def import_decisions(library: Library, value: Any) -> int:
+    """Add exported decisions; of two about one group the later holds. Returns how many were taken.
+
+    Raises UsageError, which says where, and then takes none.
+    """
+    if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("decisions"), list):
+        raise UsageError(f'This is no file of decisions: it should say "format": "{FORMAT}" and hold "decisions".')
+    given = [_read(item, f"decisions[{at}]") for at, item in enumerate(value["decisions"])]
+    mine = {decision.id: decision for decision in library.decisions.read()}
+    latest = {d.id: d for d in sorted(given, key=lambda d: d.decided_at)}
+    newer = [d for d in latest.values() if d.id not in mine or mine[d.id].decided_at < d.decided_at]
+    library.decisions.put(newer)
+    return len(newer)
+
+
+def _read(item: Any, where: str) -> Decision:
+    """One decision. The id is computed, so that an edited file cannot hold two about the same photos."""
+    try:
+        photos = {_sha256(photo["photo"]): int(photo["copies"]) for photo in item["photos"]}
+        kind, keeper = str(item["decision"]), item["keeper"]
+        at = datetime.fromisoformat(item["decided_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{where}: {type(error).__name__}: {error}. See docs/json.md for its fields.") from None
+    if kind not in KINDS or (kind == KEEP_THIS) != (keeper is not None) or (keeper and keeper not in photos):
+        raise UsageError(f"{where}: decision {kind!r} with keeper {keeper!r}. There are: {', '.join(KINDS)}.")
+    if min(photos.values(), default=0) < 1 or sum(photos.values()) < 2:
+        raise UsageError(f"{where}: a decision is about two files or more, and copies are 1 or more.")
+    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    return Decision(id_of(photos), kind, photos, keeper, at)
+
+
+def _sha256(text: Any) -> str:
+    if not isinstance(text, str) or len(text) != 64 or not set(text) <= _HEX:
+        raise ValueError(f"{text!r} is no SHA-256")
+    return text
+
+
+def _contents(library: Library, what: Sequence[str], keeper: PhotoRow | None, options: DupeOptions) -> dict[str, int]:
+    """The contents that are meant, with the number of files of each."""
+    rest = what[1:] if keeper else what
+    if len(rest) == 1 and _is_id(rest[0]):
+        return _of_group(_find(library, options, lambda group: group.id.startswith(rest[0]), repr(rest[0])))
+    if keeper and not rest:
+        mine = keeper.path
+        return _of_group(
+            _find(library, options, lambda group: any(m.photo.path == mine for m in group.members), f"of {mine}")
+        )
+    chosen = {row.photo for row in ([keeper] if keeper else [])} | {_file(library, path).photo for path in rest}
+    return dict(Counter(row.photo for row in library.queries.file_rows() if row.photo in chosen))
+
+
+def _of_group(group: Group) -> dict[str, int]:
+    return dict(Counter(member.photo.photo for member in group.members))
+
+
+def _find(library: Library, options: DupeOptions, is_meant: Any, name: str) -> Group:
+    """The group that is meant, whichever tiers it was listed with."""
+    for tiers in (DEFAULT, TIERS, *(DUPLICATES[:count] for count in range(1, len(DUPLICATES)))):
+        groups = dupes(library, replace(options, tiers=tiers, decided=True))
+        found = [group for group in groups if len(group.members) > 1 and is_meant(group)]
+        if found:
+            return found[0]
+    raise UsageError(f"There is no group {name}. `photoindex dupes` shows groups with their ids.")
+
+
+def _is_id(text: str) -> bool:
+    return _LEAST_DIGITS <= len(text) <= 16 and set(text) <= _HEX and not os.path.exists(text)
+
+
+def _file(library: Library, path: str) -> PhotoRow:
+    wanted = os.path.abspath(os.path.expanduser(path))
+    found = next(iter(_rows(library.queries.file_rows(), wanted)), None)
+    if found is None:
+        raise UsageError(f"The library has no file {path}. Scan its folder first, or give the id of a group.")
+    return found
+
+
+def _rows(rows: Iterable[PhotoRow], path: str) -> list[PhotoRow]:
+    return [row for row in rows if row.path == path]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def known_paths(library: Library, decisions: Sequence[Decision]) -> Mapping[str, list[str]]:
+    """Where the contents of decisions lie now, by SHA-256."""
+    wanted = {sha256 for decision in decisions for sha256 in decision.photos}
+    found: dict[str, list[str]] = {}
+    for row in library.queries.file_rows():
+        if row.photo in wanted:
+            found.setdefault(row.photo, []).append(row.path)
+    return found
