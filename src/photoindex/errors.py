@@ -178,3 +178,9 @@ class MemoryTooSmall(PhotoindexError):
     """A scan takes at least {} of memory without any model, and may take {}. Allow more with --max-memory, or close other programs."""
 
     exit_code = 27
+
+
+class PlanInvalid(PhotoindexError):
+    """This plan is not sound: {}. Nothing was touched."""
+
+    exit_code = 28

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from photoindex.cli.dupes_decisions import decide, decisions
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
 from photoindex.errors import UsageError
-from photoindex.render.output import Format
+from photoindex.render.output import Format, PlanFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class _ListsByDefault(TyperGroup):
 def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_ListsByDefault)
     group.command("list")(dupes)
+    group.command("plan")(plan)
     group.command("decide")(decide)
     group.add_typer(decisions, name="decisions")
     app.add_typer(group, name="dupes", help="List duplicate photos by tier, which of each group to keep, and why.")
@@ -102,7 +103,8 @@ def dupes(
     """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing.
 
     `dupes --against ~/Photos /media/card` tells what of a card is in the library already; the card is only read.
-    `dupes decide` settles a group for good; `dupes decisions` lists, exports, imports and revokes that.
+    `dupes plan` writes down what could go, to read and edit. `dupes decide` settles a group for good; `dupes
+    decisions` lists, exports, imports and revokes that.
     """
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
@@ -121,6 +123,46 @@ def dupes(
     groups = find(opened, replace(options, decided=decided))
     print_groups(groups, output, null)
     raise typer.Exit(1 if exit_code and groups else 0)
+
+
+def plan(
+    library: LibraryOption = None,
+    tier: TierOption = None,
+    without: WithoutOption = None,
+    keep: KeepOption = None,
+    prefer: PreferOption = None,
+    protect: ProtectOption = None,
+    inside: InOption = None,
+    min_size: Annotated[
+        str | None, typer.Option("--min-size", metavar="BYTES", help="Leave out smaller files: 500k, 2M.")
+    ] = None,
+    decided: Annotated[
+        bool, typer.Option("--decided", help="Only groups of which you decided what to keep, of every tier.")
+    ] = False,
+    output: Annotated[PlanFormat, typer.Option("--format", help="How the plan is written.")] = PlanFormat.json,
+    check: Annotated[
+        str | None, typer.Option("--check", metavar="FILE", help="Only check a plan that you edited (JSON or csv).")
+    ] = None,
+) -> None:
+    """Write down which duplicates could go and which stay: `photoindex dupes plan > plan.json`. Touches no photo.
+
+    Without --tier only files of the same bytes or the same pixels are planned. What lies below --protect stays.
+    """
+    from photoindex.dupes import make_plan
+    from photoindex.pure.tiers import DUPLICATES, IDENTICAL, SAME_PIXELS
+    from photoindex.render.plans import note_plan, print_plan, read_plan
+
+    if check is not None:
+        note_plan(read_plan(check))
+        return
+    tiers = tier or ([*DUPLICATES] if decided else [IDENTICAL, SAME_PIXELS])
+    options = _options(tiers, without, keep, prefer, protect, inside, min_size, 31)
+    opened, _ = open_library(library)
+    made = make_plan(opened, replace(options, decided=decided))
+    print_plan(made.plan, output)
+    for line in made.notes:
+        note(line)
+    note_plan(made.plan)
 
 
 def _against(

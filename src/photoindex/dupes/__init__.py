@@ -12,6 +12,7 @@ from photoindex.dupes.against import Arrival, against
 from photoindex.dupes.deciding import decide, export_decisions, import_decisions, revoke
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
+from photoindex.dupes.plan import make_plan
 
 __all__ = [
     "CONFIDENT_THRESHOLD",
@@ -22,5 +23,6 @@ __all__ = [
     "dupes",
     "export_decisions",
     "import_decisions",
+    "make_plan",
     "revoke",
 ]

@@ -11,7 +11,6 @@ from photoindex.records import Decision, Group
 
 NOT_DUPLICATES, KEEP_ALL, KEEP_THIS = "not-duplicates", "keep-all", "keep-this"
 KINDS = (NOT_DUPLICATES, KEEP_ALL, KEEP_THIS)
-KEEPER_GONE = "what you decided to keep is not in it any more"
 
 
 class Decided:
@@ -45,15 +44,16 @@ class Decided:
 
 
 def _concerns(files: Mapping[str, int], decision: Decision) -> bool:
-    """That two contents are no duplicates says nothing of several files of one of them."""
+    """That two contents are no duplicates says nothing of several files of one of them; what to keep says nothing of a
+    group without it."""
+    if decision.keeper and decision.keeper not in files:
+        return False
     shared = [min(count, decision.photos.get(sha256, 0)) for sha256, count in files.items()]
     return sum(shared) >= 2 and (decision.kind != NOT_DUPLICATES or sum(count > 0 for count in shared) >= 2)
 
 
 def _joined(group: Group, files: Mapping[str, int], decision: Decision) -> tuple[str, ...]:
     """In words what of a group a decision was not about."""
-    if decision.keeper and decision.keeper not in files:
-        return (KEEPER_GONE,)
     new = [m.photo.path for m in group.members if m.photo.photo not in decision.photos]
     for sha256, count in files.items():
         more = count - decision.photos.get(sha256, count)

@@ -34,6 +34,13 @@ class RowFormat(StrEnum):
     csv = "csv"
 
 
+class PlanFormat(StrEnum):
+    """For plans, which are read again."""
+
+    json = "json"
+    csv = "csv"
+
+
 class ObjectFormat(StrEnum):
     table = "table"
     json = "json"

@@ -1,0 +1,76 @@
+"""From groups of duplicates to a plan of what may go. Nothing but the files' sizes and times is looked at."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from photoindex.dupes.decisions import KEEP_THIS
+from photoindex.dupes.find import dupes
+from photoindex.dupes.options import DupeOptions
+from photoindex.errors import UsageError
+from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
+from photoindex.pure.tiers import DUPLICATES, IDENTICAL, SAME_PIXELS
+from photoindex.records import Group, Member
+from photoindex.store.library import Library
+
+SAFE = DupeOptions(tiers=(IDENTICAL, SAME_PIXELS))
+
+
+@dataclass(frozen=True, slots=True)
+class MadePlan:
+    """A plan, and in words what was left out of it."""
+
+    plan: Plan
+    notes: tuple[str, ...]
+
+
+def make_plan(library: Library, options: DupeOptions = SAFE) -> MadePlan:
+    """What may go of the groups of `options.tiers`, which are tiers of duplicates; with `options.decided` only of those
+    the user decided what to keep of.
+
+    Left out are protected files, groups decided otherwise, groups that came back because something new joined them, and
+    files that are not as the last scan met them. Raises UsageError.
+    """
+    wrong = [tier for tier in options.tiers if tier not in DUPLICATES]
+    if wrong:
+        raise UsageError(f"{wrong[0]!r} holds different photos, which no plan lets go. Plan: {', '.join(DUPLICATES)}.")
+    found = dupes(library, replace(options, decided=True))
+    open_again = [group for group in found if group.joined]
+    wanted = [g for g in found if not g.joined and g.decision in ((KEEP_THIS,) if options.decided else ("", KEEP_THIS))]
+    changed: list[str] = []
+    groups = [planned for group in wanted if (planned := _planned(group, changed)) and planned.go]
+    notes = [f"{path} is not as the last scan met it, and is left out." for path in changed]
+    if open_again:
+        notes.append(f"{len(open_again)} groups have new members since you decided about them; decide anew first.")
+    return MadePlan(Plan(str(library.folder), tuple(groups), options.wishes.protect), tuple(notes))
+
+
+def _planned(group: Group, changed: list[str]) -> PlannedGroup | None:
+    files = [(member, _file(member)) for member in group.members]
+    changed += [member.photo.path for member, file in files if file is None]
+    keeper = files[0][1]
+    if keeper is None:
+        return None
+    stays = [replace(file, tier="keeper") for member, file in files[1:] if file and member.protected]
+    go = [file for member, file in files[1:] if file and not member.protected]
+    return PlannedGroup(group.id, group.tier, group.reason, (keeper, *stays), tuple(_told(go, (keeper, *stays))))
+
+
+def _told(go: Sequence[PlannedFile], keep: Sequence[PlannedFile]) -> list[PlannedFile]:
+    """What has the bytes of something that stays is identical to it, whatever links led there."""
+    same = {file.sha256 for file in keep}
+    return [replace(file, tier=IDENTICAL) if file.sha256 in same else file for file in go]
+
+
+def _file(member: Member) -> PlannedFile | None:
+    photo = member.photo
+    try:
+        found = os.lstat(photo.path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode) or found.st_size != photo.bytes:
+        return None
+    return PlannedFile(photo.path, photo.photo, found.st_size, found.st_mtime_ns, member.tier)

@@ -1,0 +1,56 @@
+"""Plans as JSON or csv on stdout, and read again from files that people edited."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from photoindex.errors import PlanInvalid, UsageError
+from photoindex.pure.plans import COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
+from photoindex.render.output import PlanFormat, print_csv, print_json
+from photoindex.render.text import note, size
+
+
+def print_plan(plan: Plan, output: PlanFormat) -> None:
+    if output is PlanFormat.csv:
+        print_csv(list(plan_rows(plan)), COLUMNS)
+    else:
+        print_json(plan_object(plan))
+
+
+def note_plan(plan: Plan) -> None:
+    """A summary on stderr."""
+    files = sum(len(group.go) for group in plan.groups)
+    if not files:
+        note("Nothing is planned to go.")
+        return
+    by_tier: dict[str, int] = {}
+    for group in plan.groups:
+        for file in group.go:
+            by_tier[file.tier] = by_tier.get(file.tier, 0) + 1
+    tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
+    note(f"{files:,} files of {len(plan.groups):,} groups may go ({tiers}): {size(plan.frees)}.")
+
+
+def read_plan(path: str) -> Plan:
+    """A plan from a file. Raises UsageError where it cannot be read, PlanInvalid where it is not sound."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise PlanInvalid(f"{path} is no UTF-8 text: {error}") from None
+    if text.lstrip("\ufeff \t\r\n").startswith("{"):
+        try:
+            return parse_plan(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise PlanInvalid(f"{path} is no JSON: {error}") from None
+    rows = csv.DictReader(text.removeprefix("\ufeff").splitlines(), strict=True)
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise PlanInvalid(f"{path} is neither JSON nor csv with the columns {', '.join(COLUMNS)}")
+    try:
+        return parse_rows(rows)
+    except csv.Error as error:
+        raise PlanInvalid(f"{path} is no csv: {error}") from None
