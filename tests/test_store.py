@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,43 @@ def test_a_library_may_be_written_again_after_a_writer_failed(tmp_path: Path) ->
     with Library.writing(tmp_path) as library:
         library.catalog.set_setting("a", "b")
         assert library.catalog.settings() == {"a": "b"}
+
+
+def test_the_catalog_is_held_for_the_moment_of_a_question_only(tmp_path: Path) -> None:
+    with Library.writing(tmp_path) as library:
+        library.catalog.set_setting("a", "b")
+    reader = Library.open(tmp_path)
+    for _ in range(2):
+        with reader.catalog.file.read() as con:
+            assert con.execute("SELECT value FROM settings").fetchall() == [("b",)]
+            assert reader.catalog.settings() == {"a": "b"}  # a question within another
+            assert "Could not set lock" in _write_elsewhere(tmp_path)
+        assert _write_elsewhere(tmp_path) == ""
+    with pytest.raises(duckdb.Error, match="read-only"), reader.catalog.file.read() as con:
+        con.execute("DELETE FROM settings")
+
+
+def test_a_reader_waits_for_a_writer_of_its_own_process(tmp_path: Path) -> None:
+    with Library.writing(tmp_path) as library:
+        reader = Library.open(tmp_path)
+        with ThreadPoolExecutor(1) as pool:
+            with library.catalog.file.write() as con:
+                asked = pool.submit(reader.catalog.settings)
+                con.execute("INSERT INTO settings VALUES ('a', 'b')")
+            assert asked.result() in ({}, {"a": "b"})  # before or after, but not refused
+        assert reader.catalog.settings() == {"a": "b"}
+
+
+def test_a_folder_may_have_a_quotation_mark_in_its_name(tmp_path: Path) -> None:
+    with Library.writing(tmp_path / "it's") as library:
+        library.catalog.set_setting("a", "b")
+    assert Library.open(tmp_path / "it's").catalog.settings() == {"a": "b"}
+
+
+def _write_elsewhere(folder: Path) -> str:
+    """What another process is told that opens the catalog for writing."""
+    script = f"import duckdb; duckdb.connect({str(folder / 'catalog.duckdb')!r}).close()"
+    return subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True).stderr
 
 
 def test_a_library_of_a_newer_version_is_neither_read_nor_written(run: Shell, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Opening the catalog file for the moment of one question or one commit.
 
 DuckDB locks the file for a writing process and shuts every other process out meanwhile, so nobody keeps it
-open: a scan that runs for days lets a search in between any two of its commits.
+open: a scan that runs for days lets a search in between any two of its commits. What is slow about opening is to start
+DuckDB, ten times the rest, so a reading process keeps an engine without a file, to which the file is attached for the
+moment of a question.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from photoindex.errors import LibraryBusy, LibraryCorrupt, LibraryNotFound, LibraryNotWritable, LibraryTooNew
 from photoindex.store.migrations import SCHEMA, migrate, schema_version
@@ -23,6 +25,9 @@ WAIT_S = 10.0
 # A scan may have run for days: another program that looks into the catalog must not end it.
 WRITER_WAIT_S = 600.0
 _RETRY_S = 0.02
+_IN_USE = ("Could not set lock", "Unique file handle conflict")
+_NAME = "library"  # of the attached file
+Opened = TypeVar("Opened")
 _CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", "quota exceeded", "File too large")
 
 
@@ -35,11 +40,14 @@ class CatalogFile:
         self.writable = writable
         self._turn = threading.RLock()
         self._known = False
+        self._engine: DuckDBPyConnection | None = None
+        self._readers = 0
 
     @contextlib.contextmanager
     def read(self) -> Iterator[DuckDBPyConnection]:
         """A connection for questions. Raises the Library* errors of `errors`."""
-        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
+        opened = self._opened_to_write if self.writable else self._attached
+        with self._turn, self._explained(), opened() as con:
             yield con
 
     @contextlib.contextmanager
@@ -47,7 +55,7 @@ class CatalogFile:
         """One transaction: committed (and on disk) when the block ends, rolled back when it raises."""
         import duckdb
 
-        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
+        with self._turn, self._explained(), self._opened_to_write() as con:
             con.begin()
             try:
                 yield con
@@ -69,31 +77,74 @@ class CatalogFile:
             with self._explained(), contextlib.closing(duckdb.connect(part)) as con:
                 migrate(con)
             part.replace(self.path)
-        with self._turn, self._explained(), contextlib.closing(self._open()) as con:
+        with self._turn, self._explained(), self._opened_to_write() as con:
             if schema_version(con) < SCHEMA:
                 migrate(con)
 
-    def _open(self) -> DuckDBPyConnection:
+    @contextlib.contextmanager
+    def _opened_to_write(self) -> Iterator[DuckDBPyConnection]:
         import duckdb
 
-        if not self.writable and not self.path.is_file():
+        with contextlib.closing(self._patiently(lambda: duckdb.connect(self.path))) as con:
+            self._is_older(con)
+            yield con
+
+    @contextlib.contextmanager
+    def _attached(self) -> Iterator[DuckDBPyConnection]:
+        """A connection of the engine with the file attached for reading. One within another shares the file."""
+        engine = self._idle_engine()
+        if not self._readers:
+            self._attach(engine)
+        self._readers += 1
+        try:
+            with contextlib.closing(engine.cursor()) as con:
+                con.execute(f"USE {_NAME}")
+                yield con
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                engine.execute(f"DETACH {_NAME}")
+
+    def _attach(self, engine: DuckDBPyConnection) -> None:
+        """Raises LibraryNotFound, LibraryBusy, LibraryTooNew and what `_upgrade` does."""
+        if not self.path.is_file():
             raise LibraryNotFound(self.path.parent)
+        path = str(self.path).replace("'", "''")
+        self._patiently(lambda: engine.execute(f"ATTACH '{path}' AS {_NAME} (READ_ONLY, TYPE duckdb)"))
+        older = True
+        try:
+            with contextlib.closing(engine.cursor()) as con:
+                con.execute(f"USE {_NAME}")
+                older = self._is_older(con)
+        finally:
+            if older:
+                engine.execute(f"DETACH {_NAME}")
+        if older:
+            self._upgrade()
+            self._attach(engine)
+
+    def _idle_engine(self) -> DuckDBPyConnection:
+        """DuckDB without a file."""
+        import duckdb
+
+        if self._engine is None:
+            self._engine = duckdb.connect(":memory:")
+        return self._engine
+
+    def _patiently(self, act: Callable[[], Opened]) -> Opened:
+        """Try again while another process has the file, or another part of this one. Raises LibraryBusy."""
+        import duckdb
+
         deadline = time.monotonic() + (WRITER_WAIT_S if self.writable else WAIT_S)
         while True:
             try:
-                con = duckdb.connect(self.path, read_only=not self.writable)
-                break
+                return act()
             except duckdb.Error as error:
-                if "Could not set lock" not in str(error):
+                if not any(words in str(error) for words in _IN_USE):
                     raise self._explain(error) from error
                 if time.monotonic() > deadline:
                     raise LibraryBusy(self.path.parent, _holder(str(error)), "a moment ago") from error
                 time.sleep(_RETRY_S)
-        if self._is_older(con):
-            con.close()
-            self._upgrade()
-            return self._open()
-        return con
 
     def _is_older(self, con: DuckDBPyConnection) -> bool:
         """Whether a reader has to bring the library up to date first. Raises LibraryTooNew.
@@ -104,7 +155,6 @@ class CatalogFile:
             return False
         version = schema_version(con)
         if version > SCHEMA:
-            con.close()
             raise LibraryTooNew(self.path.parent, version, SCHEMA)
         self._known = self.writable or version == SCHEMA
         return not self._known
