@@ -198,3 +198,24 @@ def install_tiny_clip(run: Shell) -> None:
 def tiny_clip(run: Shell) -> Shell:
     install_tiny_clip(run)
     return run
+
+
+@pytest.fixture(scope="session")
+def _scanned(tmp_path_factory: pytest.TempPathFactory, _drawn: Path) -> Path:
+    home = tmp_path_factory.mktemp("scanned")
+    with pytest.MonkeyPatch.context() as patch:
+        shell(home, patch).scan(_drawn, code=1)
+    return home
+
+
+@pytest.fixture
+def scanned(_scanned: Path, run: Shell) -> Shell:
+    """A library, of this test alone, of the files in `pictures`."""
+    shutil.copytree(_scanned, run.home)
+    return run
+
+
+@pytest.fixture
+def pictures(_drawn: Path) -> Path:
+    """The twelve files that `scanned` has: not to be changed."""
+    return _drawn

@@ -31,7 +31,7 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
-COMMANDS += ["models pull", "categories add", "collections add"]
+COMMANDS += ["models pull", "categories add", "collections add", "sql"]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 import photoindex
-from photoindex.cli import bench, categories, collections, demo, doctor, dupes, library, models, scan, search, tags
+from photoindex.cli import (
+    bench,
+    categories,
+    collections,
+    demo,
+    doctor,
+    dupes,
+    library,
+    models,
+    scan,
+    search,
+    sql,
+    tags,
+)
 from photoindex.cli import eval as evaluation
 from photoindex.errors import PhotoindexError, QueryInvalid
 from photoindex.render.text import note, point_out
@@ -20,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (scan, search, dupes, library, doctor, bench, demo):
+for module in (scan, search, dupes, library, sql, doctor, bench, demo):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluation.app, name="eval")
