@@ -1,17 +1,11 @@
 """What people and scripts get: the formats, and a table that keeps its lines whole."""
 
 import csv
-import fcntl
 import io
 import json
 import os
-import pty
 import re
 import shutil
-import struct
-import subprocess
-import sys
-import termios
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -24,31 +18,9 @@ from conftest import Shell, draw, shell
 from photoindex.records import DateCandidate, Metadata
 from photoindex.render import photo_facts
 from photoindex.render.hits import PhotoCell, shorten
+from terminal import on_terminal
 
 ODD = b"bad\xff\x1b[31mred\nline.jpg"
-
-
-def on_terminal(run: Shell, *arguments: str, columns: int = 80) -> str:
-    """What a command writes to a terminal of so many columns."""
-    terminal, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    env = {**os.environ, "PHOTOINDEX_HOME": str(run.home), "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "photoindex", *arguments]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=run.home, env=env) as process:
-        os.close(theirs)
-        written = b""
-        while part := _read(terminal):
-            written += part
-        os.close(terminal)
-    assert process.returncode == 0, written.decode(errors="replace")
-    return written.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # how Linux says that the other end was closed
-        return b""
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from photoindex.cli.completion import complete_model, complete_profile
 from photoindex.cli.options import ModelsOption, registry_of
 from photoindex.config import read_settings
 from photoindex.errors import BundleInvalid, UsageError
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from photoindex.models.removal import Removal
     from photoindex.models.spec import InstalledModel, ModelSpec
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models.")]
-ProfileOption = Annotated[str | None, typer.Option(help="Every model of this profile.")]
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Models.", autocompletion=complete_model)
+]
+ProfileOption = Annotated[
+    str | None, typer.Option(help="Every model of this profile.", autocompletion=complete_profile)
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -24,6 +24,14 @@ class QueryCommand(TyperCommand):
             ctx, [f" {arg}" if at < end and _excludes(arg, known) else arg for at, arg in enumerate(args)]
         )
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """A word that begins with a minus may become an option or a part of the query."""
+        found: list[Any] = super().shell_complete(ctx, incomplete)
+        if not _excludes(incomplete, set()):
+            return found
+        words = next(param for param in self.params if param.name == "words")
+        return found + words.shell_complete(ctx, incomplete)
+
 
 def _excludes(arg: str, options: set[str]) -> bool:
     return arg.startswith("-") and arg not in options and arg[1:2] not in ("", "-")

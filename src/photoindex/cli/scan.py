@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from photoindex.cli.completion import complete_profile
 from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
 from photoindex.config import read_settings
 from photoindex.errors import UsageError
@@ -35,7 +36,10 @@ def scan(
     folders: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders with photos.")],
     library: LibraryOption = None,
     steps: Annotated[str | None, typer.Option(help="Only these steps, separated by commas.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Which models: fast, quality or permissive.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Which models: fast, quality or permissive.", autocompletion=complete_profile),
+    ] = None,
     models: ModelsOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 8]")] = None,

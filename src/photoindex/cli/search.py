@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from photoindex.cli.completion import complete_query, complete_value
 from photoindex.cli.lean import leave_out_pandas
 from photoindex.cli.options import (
     CountOption,
@@ -18,11 +16,11 @@ from photoindex.cli.options import (
     LibraryOption,
     ModelsOption,
     NullOption,
-    one_shape,
     open_library,
     registry_of,
 )
 from photoindex.cli.query import QueryCommand, query_of
+from photoindex.cli.showing import OpenOption, PreviewOption, SheetOption, Showing
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
 from photoindex.render.text import note
@@ -30,7 +28,7 @@ from photoindex.render.text import note
 if TYPE_CHECKING:
     from photoindex.config import Settings
     from photoindex.pure.query import Node
-    from photoindex.records import Found, Hit
+    from photoindex.records import Found
 
 
 class Mode(StrEnum):
@@ -56,36 +54,6 @@ class Sort(StrEnum):
     name = "name"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """In which form the hits are printed."""
-
-    output: Format
-    null: bool
-    ids: bool
-    count: bool
-    explain: bool
-
-    def __post_init__(self) -> None:
-        one_shape(self.output, self.null, self.ids, self.count)
-
-    @property
-    def reasons(self) -> bool:
-        """Whether reasons are needed: the table on a terminal shows the line of text that was met."""
-        plain = not (self.null or self.ids or self.count)
-        return self.explain or (plain and self.output is Format.table and sys.stdout.isatty())
-
-    def print(self, hits: Sequence[Hit]) -> None:
-        from photoindex.render.results import print_count, print_hits, print_ids
-
-        if self.count:
-            print_count(len(hits))
-        elif self.ids:
-            print_ids((hit.photo.photo for hit in hits), self.null)
-        else:
-            print_hits(hits, self.output, self.null, self.explain)
-
-
 def register(app: typer.Typer) -> None:
     app.command("search", cls=QueryCommand)(search)
     app.command("similar", cls=QueryCommand)(similar)
@@ -98,7 +66,11 @@ _EXPLAIN = typer.Option("--explain", help="Show why each photo is in the result.
 def search(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[QUERY]", help="Words, fields such as camera:nikon, or both: see docs/query.md."),
+        typer.Argument(
+            metavar="[QUERY]",
+            help="Words, fields such as camera:nikon, or both: see docs/query.md.",
+            autocompletion=complete_query,
+        ),
     ] = None,
     library: LibraryOption = None,
     mode: Annotated[Mode, typer.Option(help="By words, by meaning, or both.")] = Mode.hybrid,
@@ -117,9 +89,14 @@ def search(
     subtract: Annotated[list[str] | None, typer.Option(metavar="TERM", help="Take a meaning away.")] = None,
     after: Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later: 2023, 2023-05-01.")] = None,
     before: Annotated[str | None, typer.Option(metavar="DATE", help="Taken earlier than that.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Part of the camera's maker and model.")] = None,
-    category: Annotated[list[str] | None, typer.Option(help="In this category; see `photoindex categories`.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Part of the camera's maker and model.", autocompletion=complete_value("camera"))
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="In this category; see `photoindex categories`.", autocompletion=complete_value("category")),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="With this tag.", autocompletion=complete_value("tag"))] = None,
     has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces, ...")] = None,
     models: ModelsOption = None,
     runtime: Annotated[
@@ -129,6 +106,9 @@ def search(
     null: NullOption = False,
     ids: IdsOption = False,
     count: CountOption = False,
+    preview: PreviewOption = False,
+    browser: OpenOption = False,
+    sheet: SheetOption = None,
     explain: Annotated[bool, _EXPLAIN] = False,
     save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep the query as a smart collection.")] = None,
 ) -> None:
@@ -137,7 +117,7 @@ def search(
     from photoindex.pure.query import NOTHING
     from photoindex.search import SearchOptions, find
 
-    shape = Shape(output, null, ids, count, explain)
+    showing = Showing(output, null, ids, count, explain, preview, sheet, browser)
     named = {"after": after, "before": before, "camera": camera, "tag": tag, "category": category, "has": has}
     query = query_of(words or (), named, like or (), add or (), subtract or ())
     if query == NOTHING:
@@ -150,7 +130,7 @@ def search(
     options = SearchOptions(
         mode=mode.value,
         limit=0 if count else limit,
-        explain=shape.reasons,
+        explain=showing.reasons,
         everything=everything,
         sort=sort.value,
         min_score=min_score,
@@ -158,8 +138,8 @@ def search(
         runtime=runtime,
         warn=note,
     )
-    found = find(opened, query, registry_of(settings), settings.models_dir, options)
-    shape.print(found.hits)
+    registry = registry_of(settings)
+    found = showing.show(opened, str(query), lambda: find(opened, query, registry, settings.models_dir, options))
     for line in summary(found, query):
         note(line)
 
@@ -191,7 +171,8 @@ def parse_weights(text: str | None) -> dict[str, float]:
 def similar(
     photo: Annotated[str, typer.Argument(help="A picture file, or the first characters of a photo's SHA-256.")],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUERY]", help="Filters, and words or pictures to add.")
+        list[str] | None,
+        typer.Argument(metavar="[QUERY]", help="Filters, and words or pictures to add.", autocompletion=complete_query),
     ] = None,
     library: LibraryOption = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
@@ -200,6 +181,9 @@ def similar(
     null: NullOption = False,
     ids: IdsOption = False,
     count: CountOption = False,
+    preview: PreviewOption = False,
+    browser: OpenOption = False,
+    sheet: SheetOption = None,
     explain: Annotated[bool, _EXPLAIN] = False,
 ) -> None:
     """Find photos that look like one: one of the library, or any picture file."""
@@ -207,12 +191,16 @@ def similar(
     from photoindex.search import SearchOptions
     from photoindex.search import similar as find
 
-    shape = Shape(output, null, ids, count, explain)
+    showing = Showing(output, null, ids, count, explain, preview, sheet, browser)
     query = query_of(words or (), {})
     opened, settings = open_library(library, models)
-    options = SearchOptions(limit=0 if count else limit, explain=shape.reasons, warn=note)
-    found = find(opened, photo.strip(), query, registry_of(settings), settings.models_dir, options)
-    shape.print(found.hits)
+    options = SearchOptions(limit=0 if count else limit, explain=showing.reasons, warn=note)
+    registry = registry_of(settings)
+    found = showing.show(
+        opened,
+        f"like {photo.strip()} {query}".strip(),
+        lambda: find(opened, photo.strip(), query, registry, settings.models_dir, options),
+    )
     if not found.hits:
         note("Nothing found.")
 

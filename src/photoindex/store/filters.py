@@ -68,6 +68,7 @@ _KM = """2 * 6371.0 * asin(sqrt(least(1.0, pow(sin(radians(m.latitude - ?) / 2),
 _VALUES = {
     "tag": "SELECT DISTINCT tag FROM tags",
     "category": "SELECT DISTINCT category FROM categories",
+    "collection": "SELECT name FROM collections",
 }
 _TEXTS = {
     "caption": "SELECT photo_id, concat_ws(chr(10), title, description) FROM metadata"

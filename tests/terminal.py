@@ -1,0 +1,43 @@
+"""A terminal for tests: what a command writes to one, and what the terminal answers to its questions."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+
+from conftest import Shell
+
+
+def silent(_: bytes) -> bytes:
+    return b""
+
+
+def on_terminal(
+    run: Shell, *arguments: str, columns: int = 80, answer: Callable[[bytes], bytes] = silent, code: int = 0
+) -> str:
+    """What a command writes to a terminal of so many columns, each of 10 x 20 pixels. `answer`: what the terminal
+    types for a part that was written to it."""
+    terminal, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, columns * 10, 800))
+    env = {**os.environ, "PHOTOINDEX_HOME": str(run.home), "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "photoindex", *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=run.home, env=env) as process:
+        os.close(theirs)
+        written = b""
+        while part := _read(terminal):
+            written += part
+            os.write(terminal, answer(part))
+        os.close(terminal)
+    assert process.returncode == code, written.decode(errors="replace")
+    return written.decode().replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # how Linux says that the other end was closed
+        return b""
