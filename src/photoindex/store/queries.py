@@ -132,8 +132,7 @@ class Queries:
         """
         with self._file.read() as con:
             con.register("asked", to_arrow(["name"], [(name,) for name in names]))
-            known = con.execute("SELECT DISTINCT lower(tag) FROM tags WHERE lower(tag) IN (SELECT name FROM asked)")
-            shares = shares_of({row[0] for row in known.fetchall()})
+            shares = shares_of({row[0] for row in con.execute(_TAGS_ASKED).fetchall()})
             if not shares:
                 return []
             con.register("shares", to_arrow(["name", "share"], list(shares.items())))
@@ -217,6 +216,10 @@ LEFT JOIN (SELECT photo_id, list(tag ORDER BY score DESC) AS tags FROM tags SEMI
 LEFT JOIN metadata m USING (photo_id)
 LEFT JOIN places c USING (photo_id)
 LEFT JOIN captions s USING (photo_id)
+"""
+# Of many rows there are few tags: those are made lower case, not the rows.
+_TAGS_ASKED = """
+SELECT DISTINCT lower(tag) FROM (SELECT DISTINCT tag FROM tags) WHERE lower(tag) IN (SELECT name FROM asked)
 """
 _TAGGED = """
 SELECT photo_id, sum(share) AS held, max(score) AS best, list(tag ORDER BY tag)
