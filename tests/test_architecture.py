@@ -14,7 +14,7 @@ LAYERS = [
     "config",
     "media models runtimes store pure",
     "steps classifiers",
-    "scan search dupes people saved",
+    "scan search dupes people saved exporting",
     "doctor evaluate",
     "render web demo",
     "cli",
@@ -31,7 +31,7 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
-COMMANDS += ["models pull", "categories add", "collections add", "sql"]
+COMMANDS += ["models pull", "categories add", "collections add", "export", "random", "sql"]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:

@@ -10,7 +10,8 @@
         print(hit.photo.path)
 
 Everything that a command does has a function of its name: `photoindex.scan.scan`, `photoindex.search.find`,
-`photoindex.search.similar`, `photoindex.dupes.dupes`.
+`photoindex.search.similar`, `photoindex.search.pick`, `photoindex.dupes.dupes`, `photoindex.saved` for collections,
+`photoindex.exporting` and `photoindex.store.sql.ask_sql`.
 """
 
 from __future__ import annotations

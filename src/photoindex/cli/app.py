@@ -16,8 +16,10 @@ from photoindex.cli import (
     demo,
     doctor,
     dupes,
+    export,
     library,
     models,
+    random,
     scan,
     search,
     sql,
@@ -33,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (scan, search, dupes, library, sql, doctor, bench, demo):
+for module in (scan, search, random, dupes, library, export, sql, doctor, bench, demo):
     module.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluation.app, name="eval")
