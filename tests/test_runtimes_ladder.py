@@ -140,6 +140,18 @@ def test_a_runtime_that_hangs_is_left_behind_and_neither_used_nor_closed_again()
     release.set()
 
 
+def test_once_all_have_hung_none_is_opened_or_run_again():
+    release = threading.Event()
+    rungs = Rungs(fast_gpu=lambda _: release.wait(20) and None)
+    ladder = rungs.climb(limits=SOON)
+    before = stuck_threads()
+    for _ in range(3):
+        with pytest.raises(RuntimeUnavailable, match="did not come back"):
+            ladder.run(x())
+    assert (len(rungs.opened), rungs.opened[0].runs, stuck_threads()) == (1, [4], before + 1)
+    release.set()
+
+
 def test_one_that_hangs_while_it_loads_is_passed_over():
     release = threading.Event()
     rungs = Rungs(slow_cpu=None)
@@ -245,6 +257,16 @@ def test_a_closed_ladder_says_so():
     ladder.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
         ladder.run(x())
+
+
+def test_a_closed_ladder_that_once_fell_is_not_opened_again():
+    rungs = Rungs(fast_gpu=broken, slow_cpu=None)
+    ladder = rungs.climb()
+    same(ladder.run(x()))
+    ladder.close()
+    with pytest.raises(RuntimeUnavailable):
+        ladder.run(x())
+    assert len(rungs.opened) == 2
 
 
 def test_a_call_that_comes_back_in_time_gives_its_result_and_one_that_does_not_is_left():

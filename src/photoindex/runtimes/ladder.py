@@ -89,7 +89,12 @@ class Ladder:
         return self._opened
 
     def run(self, inputs: Arrays) -> Outputs:
-        """One batch, all of it on one runtime. Raises RuntimeUnavailable where every candidate left fails on it."""
+        """One batch, all of it on one runtime. Raises RuntimeUnavailable where every candidate left fails on it.
+
+        Nothing is opened again once the ladder is closed, or no candidate is left.
+        """
+        if self._session is None:
+            raise self._unopened()
         began, blamed = self._at, 0
         while True:
             try:
@@ -115,8 +120,11 @@ class Ladder:
     @property
     def _opened(self) -> Session:
         if self._session is None:
-            raise self._exhausted() if self.failures else RuntimeUnavailable(self._name, "the session is closed")
+            raise self._unopened()
         return self._session
+
+    def _unopened(self) -> RuntimeUnavailable:
+        return self._exhausted() if self.failures else RuntimeUnavailable(self._name, "the session is closed")
 
     def _run_in_parts(self, inputs: Arrays) -> Outputs:
         """The batch in parts that memory holds, halving them until it does. Raises what the runtime does."""
@@ -155,7 +163,7 @@ class Ladder:
         """Leave the present candidate and open the next that works. Whether it may be the input's fault."""
         left, at = self.runtime, self._at
         self._leave(error)
-        self._usable[at] = not isinstance(error, Hung)
+        self._usable[at] &= not isinstance(error, Hung)
         self.failures[left] = _said(error)
         self.most = None if out_of_memory(error) else self.most
         if self._open_after(at):
