@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.cli.lean import leave_out_pandas
 from photoindex.records import Analysed, Found, FoundFile, Metadata, Outcome, Tag, TextLine
 from photoindex.scan.documents import write_due_documents
 from photoindex.search.lists import Asked, RankedList
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--cold", metavar="LIBRARY", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cold:
+        leave_out_pandas()  # as the command does
         _search(Library.open(options.cold), *_question(0, options.width))
         return
     with tempfile.TemporaryDirectory(prefix="photoindex-bench-") as temporary:
