@@ -107,6 +107,7 @@ def test_a_search_is_saved_with_its_options(scanned: Shell) -> None:
     assert held(scanned, "Not Img") == ["paris.jpg"]
     assert "'not img' already" in scanned("search", "x", "--save", "NOT IMG", code=2).err
     assert "--min-score" in scanned("search", "x", "--save", "other", "--min-score", "0.5", code=2).err
+    scanned("search", "in:gone", "--save", "gone", code=2)
     assert list(listed(scanned)) == ["not img"]
 
 

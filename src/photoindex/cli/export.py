@@ -71,7 +71,7 @@ def export(
         assert target is not None
         raise typer.Exit(_fill(opened, ids, target, link, dry_run, inside_root, output))
     _write(opened, ids, to, target, inside_root)
-    note(f"{len(ids):,} photos" + (f" written to {target}." if target else "."))
+    note(("1 photo" if len(ids) == 1 else f"{len(ids):,} photos") + (f" written to {target}." if target else "."))
 
 
 def _fill(

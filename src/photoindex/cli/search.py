@@ -123,10 +123,8 @@ def search(
     if query == NOTHING:
         raise UsageError("Say what to search: some words, a filter such as date:2023, or --like a.jpg.")
     opened, settings = open_library(library, models)
-    if save is not None:
-        if min_score or mode is not Mode.hybrid:
-            raise UsageError("--save keeps a query, which --min-score and --mode are no part of: leave them out.")
-        save_query(settings, save, query)
+    if save is not None and (min_score or mode is not Mode.hybrid):
+        raise UsageError("--save keeps a query, which --min-score and --mode are no part of: leave them out.")
     options = SearchOptions(
         mode=mode.value,
         limit=0 if count else limit,
@@ -142,6 +140,8 @@ def search(
     found = showing.show(opened, str(query), lambda: find(opened, query, registry, settings.models_dir, options))
     for line in summary(found, query):
         note(line)
+    if save is not None:
+        save_query(settings, save, query)
 
 
 def save_query(settings: Settings, name: str, query: Node) -> None:
