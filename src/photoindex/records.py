@@ -35,6 +35,10 @@ def _say_nothing(_: str) -> None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeOptions:
     """How the models of one command are to be run; made by the command, passed down.
@@ -42,7 +46,7 @@ class RuntimeOptions:
     `runtime`: a family (`openvino`) or an exact name (`openvino-cpu-f32`); None lets photoindex choose.
     `memory_bytes`: what models and their batches may take; `threads` of a model on the CPU; None leaves each to
     the machine. `photos`: how many will go through, by which it is decided whether measuring pays. `tell` is given
-    one line for each change of runtime on the way.
+    one line for each change of runtime on the way. Measuring ends early once `stop` answers True.
     """
 
     runtime: str | None = None
@@ -50,6 +54,7 @@ class RuntimeOptions:
     threads: int | None = None
     photos: int | None = None
     tell: Callable[[str], None] = _say_nothing
+    stop: Callable[[], bool] = _never
 
 
 AUTOMATIC = RuntimeOptions()
@@ -494,7 +499,7 @@ class DupeFacts:
     """What is known of a photo that decides on its duplicates: hashes, size (bytes), camera, moment, how it was kept.
 
     `words` and `turn` are empty where it was hashed by an earlier version of the step. `taken_source` see
-    DateCandidate; `described`: how many fields of its metadata are filled in.
+    DateCandidate; `described`: how many fields of its metadata are filled in; `frames`: pages or moving pictures.
     """
 
     photo_id: int
@@ -513,6 +518,7 @@ class DupeFacts:
     taken_at: datetime | None = None
     taken_source: str | None = None
     described: int = 0
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)

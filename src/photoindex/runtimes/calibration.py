@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,8 +37,18 @@ _KEPT = 8
 _NEAR = 0.5
 # What a process takes before it measures: imports, loading, the first runs. Beyond that it is taken to hang.
 _GRACE_S = 30.0
+# How often it is asked whether to stop while a process measures.
+_SLICE_S = 0.2
+# Signals by which somebody ends a process, or the system does for want of memory; those of a crash are the runtime's.
+_FROM_OUTSIDE = {signal.SIGINT, signal.SIGTERM, signal.SIGKILL} | (
+    {signal.SIGHUP, signal.SIGQUIT} if sys.platform != "win32" else set()
+)
 
 Measurer = Callable[[Candidate, float], Measurement]
+
+
+class Disturbed(Exception):
+    """A candidate could not be measured for a reason that is not its own, or may not be; args: the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,36 +127,53 @@ def calibrate(
 ) -> list[Measurement]:
     """Measure `rungs` in about `budget_s` seconds, the first in order first, and keep the result in `kept_in`.
 
-    What the budget does not reach is not in the result; one alone is no choice and is not kept.
+    What the budget does not reach is not in the result; one alone is no choice and is not kept. Once `options.stop`
+    answers True measuring ends. Nothing is kept then, nor where a candidate's process was ended from outside or did
+    not end in time: another time it may well be measured.
     `measurer`: how one candidate is measured in some seconds; a process of its own unless tests give another.
     """
     usable = [rung for rung in rungs if rung.absent is None]
     if measurer is not None:
-        found = _within(usable, budget_s, measurer)
+        found, sound = _within(usable, budget_s, measurer, options.stop)
     else:
         with tempfile.TemporaryDirectory() as folder:
             arrays = Path(folder) / "arrays.npz"
             kept: dict[str, Any] = {f"p:{name}": array for name, array in probe.items()}
             kept |= {f"e:{name}": array for name, array in (expected or {}).items()}
             np.savez(arrays, **kept)
-            found = _within(
-                usable, budget_s, lambda rung, seconds: measure_apart(path, rung, arrays, options, purpose, seconds)
+            found, sound = _within(
+                usable,
+                budget_s,
+                lambda rung, seconds: measure_apart(path, rung, arrays, options, purpose, seconds),
+                options.stop,
             )
-    if kept_in is not None and len(found) >= min(2, len(usable)):
+    if kept_in is not None and sound and len(found) >= min(2, len(usable)):
         _keep(path, kept_in, options, purpose, found)
     return found
 
 
-def _within(rungs: Sequence[Candidate], budget_s: float, measurer: Measurer) -> list[Measurement]:
+def _within(
+    rungs: Sequence[Candidate], budget_s: float, measurer: Measurer, stop: Callable[[], bool]
+) -> tuple[list[Measurement], bool]:
+    """What was measured, and whether nothing from outside came between."""
     found: list[Measurement] = []
+    sound = True
     started = time.monotonic()
     for at, rung in enumerate(rungs):
         left = budget_s - (time.monotonic() - started)
-        if found and left <= 0:
+        if stop() or (found and left <= 0):
             break
-        found.append(measurer(rung, max(0.5, left / (len(rungs) - at) / 2)))
+        try:
+            found.append(measurer(rung, max(0.5, left / (len(rungs) - at) / 2)))
+        except Disturbed:
+            sound = False
     left = budget_s - (time.monotonic() - started)
-    return _second_look(rungs, found, measurer, left) if len(found) == len(rungs) else found
+    if len(found) == len(rungs) and not stop():
+        try:
+            found = _second_look(rungs, found, measurer, left)
+        except Disturbed:
+            sound = False
+    return found, sound and not stop()
 
 
 def _second_look(
@@ -169,7 +197,8 @@ def measure_apart(
 ) -> Measurement:
     """Measure one candidate in a process of its own. `arrays`: an .npz with the probe (p:name) and expected (e:name).
 
-    A process that dies, or does not end in time, is a measurement with the reason in `refused`.
+    A process that crashes is a measurement with the reason in `refused`. Raises Disturbed where it was ended from
+    outside, by `options.stop` or a signal, or did not end in time.
     """
     sizes = (1, 4) if purpose == "search" else SIZES.get(rung.device, _OTHER_SIZES)
     order = {
@@ -183,21 +212,42 @@ def measure_apart(
         "started": time.time(),
     }
     limit = _GRACE_S * (4 if rung.device == "cpu" else 20) + 4 * budget_s
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "photoindex.runtimes.measure"],
-            input=json.dumps(order),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit,
-        )
-    except subprocess.TimeoutExpired:
-        return Measurement(rung.name, refused=f"it hung: no end within {limit:.0f} seconds")
+    done = _run_apart(json.dumps(order), limit, options.stop)
+    if -done.returncode in _FROM_OUTSIDE:
+        raise Disturbed(f"its process was ended by signal {-done.returncode}")
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         return Measurement(rung.name, refused=one_line(f"its process ended with {done.returncode} ({last})"))
     return Measurement.from_json(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def _run_apart(order: str, limit_s: float, stop: Callable[[], bool]) -> subprocess.CompletedProcess[str]:
+    """The measuring process, in a session of its own: Ctrl-C in the terminal is for this process alone to obey."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "photoindex.runtimes.measure"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    ends = time.monotonic() + limit_s
+    given: str | None = order
+    try:
+        while True:
+            try:
+                out, err = process.communicate(given, timeout=_SLICE_S)
+                return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+            except subprocess.TimeoutExpired:
+                given = None
+                if stop():
+                    raise Disturbed("measuring was broken off") from None
+                if time.monotonic() >= ends:
+                    raise Disturbed(f"no end within {limit_s:.0f} seconds") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def stored(

@@ -42,23 +42,18 @@ def open_session(
     candidate that failed.
     """
     rungs = select(candidates(path, runtimes, threads=options.threads, purpose=purpose), options.runtime, path.name)
-    ranking = _kept_ranking(path, kept_in, options, purpose)
-    session = _ladder(path, rungs, ranking, options, probe, expected)
-    if probe is None or kept_in is None or ranking or purpose == "search" or len(rungs) == 1:
+    known = stored(path, kept_in, options, purpose) if kept_in is not None else None
+    session = _ladder(path, rungs, rank(known or (), purpose, options.memory_bytes), options, probe, expected)
+    if probe is None or kept_in is None or known is not None or purpose == "search" or len(rungs) == 1:
         return session
     budget_s = _SHARE * _seconds_each(session, probe) * (options.photos or 0)
-    if budget_s < _LEAST_S:
+    if budget_s < _LEAST_S or options.stop():
         return session
     session.close()
     found = calibrate(
         path, rungs, probe, expected, kept_in=kept_in, options=options, purpose=purpose, budget_s=min(budget_s, _MOST_S)
     )
     return _ladder(path, rungs, rank(found, purpose, options.memory_bytes), options, probe, expected)
-
-
-def _kept_ranking(path: Path, kept_in: Path | None, options: RuntimeOptions, purpose: Purpose) -> list[Pick]:
-    found = stored(path, kept_in, options, purpose) if kept_in is not None else None
-    return rank(found, purpose, options.memory_bytes) if found else []
 
 
 def _ladder(

@@ -79,7 +79,9 @@ class Steps:
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
                 try:
                     opened = self.opened[spec.name] = open_model_step(
-                        spec, self.installed[spec.name], self._told(runtime, spec.name, (shares or {}).get(spec.name))
+                        spec,
+                        self.installed[spec.name],
+                        replace(self._told(runtime, spec.name, (shares or {}).get(spec.name)), stop=stop),
                     )
                     if isinstance(opened, Interruptible):
                         opened.stop_when(stop)
