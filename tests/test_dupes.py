@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -164,6 +165,34 @@ def test_the_same_pixels_with_other_metadata_are_told_from_a_copy_saved_again(ru
     assert "camera" in group["reason"]
     (pair,) = run("dupes", "--tier", "same-pixels", "--format", "json").json
     assert set(names(pair)) == {"dated.tiff", "plain.png"}
+
+
+def test_only_what_is_compared_as_a_whole_has_the_same_pixels(run: Shell, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    first, second, third = (detailed(seed) for seed in (1, 2, 3))
+    first.save(photos / "pages.tif", save_all=True, append_images=[second, third])
+    first.save(photos / "page.tif")
+    palette = third.quantize()
+    for name, more in (("long.gif", [first, second]), ("short.gif", [first])):
+        palette.save(photos / name, save_all=True, append_images=more, duration=200)
+    deep = np.asarray(second)[..., ::-1].astype(np.uint16) * 256 + 77
+    assert cv2.imwrite(str(photos / "deep.png"), deep)
+    second.save(photos / "eight bits.png")
+    for name, alpha in (("opaque.png", 255), ("clear.png", 254)):
+        veil = Image.new("L", (800, 600), 255)
+        veil.paste(alpha, (300, 300, 310, 310))
+        white = detailed(4)
+        white.paste("white", (290, 290, 320, 320))
+        white.putalpha(veil)
+        white.save(photos / name)
+    white.convert("RGB").save(photos / "plain.png")
+    run.scan(photos)
+    groups = run("dupes", "--tier", "same-pixels", "--format", "json").json
+    assert [sorted(names(group)) for group in groups] == [["opaque.png", "plain.png"]]
+    paged = {"pages.tif", "long.gif", "short.gif"}
+    groups = run("dupes", "--format", "json").json
+    assert not paged & {name for group in groups for name in names(group)}
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,15 @@ def test_the_tier_of_a_pair(a: DupeFacts, b: DupeFacts, seen: Evidence, expected
     assert tier(a, b, seen) == expected
 
 
+@pytest.mark.parametrize("equal", [True, False])
+def test_pictures_of_several_frames_are_duplicates_of_nothing(equal: bool) -> None:
+    pages = replace(BARE, format="TIFF", frames=3)
+    for other in (BARE, pages, replace(pages, frames=2)):
+        assert tier(pages, other, Evidence(0, SAME, equal)) == "similar"
+    assert tier(replace(pages, format="MPO"), BARE, Evidence(0, SAME, equal)) == "re-encoded"
+    assert differences(BARE, replace(BARE, sha256="b", frames=2)) == ("2 frames, not 1",)
+
+
 def test_frames_of_a_series_within_a_second_are_a_burst_unless_nothing_differs() -> None:
     names = ("/p/IMG_0041.JPG", "/p/IMG_0042.JPG")
     assert tier(SHOT, SHOT, Evidence(2, SAME), names) == "burst"

@@ -189,6 +189,7 @@ def _facts_of(source: SourcePicture) -> DupeFacts:
         taken_at=metadata.taken_at,
         taken_source=metadata.taken_source,
         described=_described(metadata),
+        frames=metadata.frames,
     )
 
 

@@ -23,7 +23,7 @@ from photoindex.steps.opencv_guard import require_opencv
 from photoindex.store.library import Library
 
 # Raised when the way of looking changes: what was remembered then counts for nothing.
-VERSION = 2
+VERSION = 3
 _SIDE = 400
 _DECODED_SIDE = 600
 _KEPT = 384  # small pictures, about 0.6 MB each with their corners
@@ -94,8 +94,14 @@ def digest_of_files(rows: Iterable[PhotoRow]) -> bytes:
 
 
 def pixel_digest(source: SourcePicture) -> bytes:
-    """BLAKE2b of the size and every upright sRGB pixel. Raises Unreadable."""
+    """BLAKE2b of the size and every upright sRGB pixel. Raises Unreadable.
+
+    Pages, frames, bits below the eighth and transparency do not show in those: a picture with any of them has a digest
+    of its bytes, and so equal pixels with nothing but itself.
+    """
     image = source.opened.pixels(None, MAX_PIXELS).convert("RGB")
+    if not source.opened.is_all_shown():
+        return hashlib.blake2b(source.data, digest_size=16, salt=b"bytes").digest()
     return hashlib.blake2b(image.tobytes(), digest_size=16, salt=str(image.size).encode()[:16]).digest()
 
 

@@ -24,6 +24,8 @@ _BOMB_PIXELS = 64_000_000
 _BOMB_PIXELS_PER_BYTE = 1000
 _TRANSPOSED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258
+_EIGHT_BITS = ("JPEG", "MPO", "GIF", "WEBP", "BMP")
 
 
 class Opened(Protocol):
@@ -37,6 +39,10 @@ class Opened(Protocol):
 
     def pixels(self, short_side: int | None, max_pixels: int) -> Image.Image:
         """Upright sRGB, mode RGB, short side at least `short_side` (or all pixels there are). Raises Unreadable."""
+        ...
+
+    def is_all_shown(self) -> bool:
+        """Whether all pixels, once decoded, are the whole picture: one frame, 8 bits a channel, nothing transparent."""
         ...
 
     def exif(self) -> Image.Exif:
@@ -108,6 +114,24 @@ class PillowPicture:
             raise
         except Exception as error:
             raise of_decoder_error(error, self.width, self.height) from error
+
+    def is_all_shown(self) -> bool:
+        image = self._image
+        if self.frames > 1 or self._depth() != 8:
+            return False
+        if not image.has_transparency_data:
+            return True
+        return image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
+
+    def _depth(self) -> int:
+        """Bits a channel, 8 for fewer too; 0 where nothing tells. Pillow's mode does not: 16-bit RGB is read as 8."""
+        if self.format in _EIGHT_BITS:
+            return 8
+        if self.format == "PNG":
+            return max(8, self._data[24])  # of IHDR
+        if self.format == "TIFF":
+            return max(8, *(self._image.tag_v2.get(_BITS_PER_SAMPLE) or (1,)))  # type: ignore[attr-defined]
+        return int(self._image.info.get("bit_depth") or 0)  # HEIF's
 
     def _decode(self, short_side: int | None, max_pixels: int) -> Image.Image:
         image = self._image

@@ -70,6 +70,10 @@ class RawPicture:
             raise Unreadable("truncated")
         return preview
 
+    def is_all_shown(self) -> bool:
+        """Never: the sensor's own values have more bits, and how they are developed is a choice."""
+        return False
+
     def _develop(self, half: bool) -> Image.Image | None:
         import rawpy
 

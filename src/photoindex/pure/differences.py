@@ -6,7 +6,7 @@ from photoindex.records import DupeFacts
 
 
 def differences(kept: DupeFacts, other: DupeFacts) -> tuple[str, ...]:
-    """Of another content: format, pixels, bytes, date, camera, metadata, sharpness; nothing for the same bytes."""
+    """Of another content: format, pixels, frames, bytes, date, camera, metadata, sharpness; nothing of equal bytes."""
     if kept.sha256 == other.sha256:
         return ()
     found = []
@@ -15,6 +15,8 @@ def differences(kept: DupeFacts, other: DupeFacts) -> tuple[str, ...]:
     same_size = (kept.width, kept.height) == (other.width, other.height)
     if not same_size:
         found.append(f"{other.width}x{other.height}, not {kept.width}x{kept.height}")
+    if kept.frames != other.frames:
+        found.append(f"{other.frames} {'frame' if other.frames == 1 else 'frames'}, not {kept.frames}")
     if not 0.95 < other.size / max(kept.size, 1) < 1.05:
         found.append(f"{100 * other.size / max(kept.size, 1):.0f} % of the bytes")
     found += _metadata(kept, other)

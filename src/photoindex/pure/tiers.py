@@ -1,6 +1,7 @@
 """The tiers of likeness, from the same bytes to the same scene, and the rules that put two photos in one.
 
 identical: the same bytes. same-pixels: other bytes that decode to equal pixels (other metadata, another container).
+Only one frame is ever compared, so a picture of several is a duplicate of nothing but its own bytes.
 re-encoded: the same picture resized, recompressed or converted. edited: the same picture cropped, framed, turned,
 mirrored, with other colours or something laid over it. raw+jpeg, live: the files of one shot. burst: shots of one
 camera within seconds. similar: shows the same or a part of it, and is another picture.
@@ -58,15 +59,22 @@ def relation(a: DupeFacts, b: DupeFacts, paths_a: Iterable[str], paths_b: Iterab
     paths = [(one, other) for one in paths_a for other in paths_b]
     if is_raw_pair(a, b, paths):
         return RAW_JPEG if seen.look is None or _looks_related(seen) else None
-    if seen.pixels_equal:
+    if seen.pixels_equal and a.frames == b.frames == 1:
         return SAME_PIXELS
     if seen.look is not None and is_same_picture(seen.look):
         if are_different_shots(a, b, paths, seen.look):
             return BURST if in_burst(a, b) else SIMILAR
+        if _has_pages(a) or _has_pages(b):
+            return SIMILAR
         return EDITED if edits(seen.look) else RE_ENCODED
     if in_burst(a, b) and _looks_related(seen):
         return BURST
     return SIMILAR if _is_similar(seen) else None
+
+
+def _has_pages(facts: DupeFacts) -> bool:
+    """Whether there is more in the file than the picture that was compared. A camera's MPO adds previews only."""
+    return facts.frames > 1 and facts.format != "MPO"
 
 
 def is_same_picture(look: Look) -> bool:

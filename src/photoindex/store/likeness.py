@@ -19,7 +19,8 @@ SELECT p.photo_id, p.sha256, p.bytes, h.pdq, h.pdq_own, least(h.quality, h.quali
         THEN NULL ELSE m.camera_make END, m.camera_model)), ''), m.taken_at, m.taken_source,
     (m.camera_model IS NOT NULL)::INTEGER + (m.lens IS NOT NULL)::INTEGER + (m.iso IS NOT NULL)::INTEGER
     + (m.latitude IS NOT NULL)::INTEGER + (m.rating IS NOT NULL)::INTEGER + (m.title IS NOT NULL)::INTEGER
-    + (m.description IS NOT NULL)::INTEGER + coalesce(len(m.keywords), 0) + coalesce(len(m.dates), 0)
+    + (m.description IS NOT NULL)::INTEGER + coalesce(len(m.keywords), 0) + coalesce(len(m.dates), 0),
+    coalesce(m.frames, 1)
 FROM photos p JOIN hashes h USING (photo_id) LEFT JOIN metadata m USING (photo_id)
 WHERE p.photo_id IN (SELECT photo_id FROM files WHERE missing_since IS NULL) ORDER BY p.photo_id
 """
