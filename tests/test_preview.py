@@ -58,5 +58,13 @@ def test_a_photo_without_thumbnail_is_shown_by_name(two: Shell) -> None:
     assert "paris.jpg" in written
 
 
+def test_a_broken_thumbnail_is_none(two: Shell) -> None:
+    (thumbnail,) = (two.folder / "cache" / "thumbnails").rglob(
+        f"{two('search', 'name:paris', '--ids').text.strip()}.jpg"
+    )
+    thumbnail.write_bytes(thumbnail.read_bytes()[:200])
+    assert "(no thumbnail)" in on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel)
+
+
 def test_preview_is_for_people(two: Shell) -> None:
     assert "--preview" in two("search", "jpg", "--preview", "--format", "json", code=2).err

@@ -67,12 +67,10 @@ class Showing:
             from photoindex.render.preview import picture_class, print_previews
 
             picture = picture_class()
-        path = _page_path(self.sheet) if self.page else None
+        path = _checked(self.sheet) if self.sheet is not None else None
         found = find()
-        if path and found.hits:
+        if self.page and found.hits:
             _make_page(path, library, title, found.hits, self.browser)
-        elif path and self.sheet is None:
-            path.unlink()
         if picture:
             print_previews(found.hits, picture, library.thumbnail_path, self.explain)
         elif not (self.table and self.page):
@@ -91,15 +89,16 @@ class Showing:
             print_hits(shown, self.output, self.null, self.explain)
 
 
-def _page_path(name: str | None) -> Path:
-    from photoindex.web.sheet import sheet_path, temporary_path
+def _checked(name: str) -> Path:
+    from photoindex.web.sheet import sheet_path
 
-    return sheet_path(name) if name is not None else temporary_path()
+    return sheet_path(name)
 
 
-def _make_page(path: Path, library: Library, title: str, hits: Sequence[Hit], browser: bool) -> None:
-    from photoindex.web.sheet import write_sheet
+def _make_page(path: Path | None, library: Library, title: str, hits: Sequence[Hit], browser: bool) -> None:
+    from photoindex.web.sheet import temporary_path, write_sheet
 
+    path = path or temporary_path()
     write_sheet(path, title, hits, library.thumbnail_path)
     note(f"The contact sheet of {len(hits):,} photo{'' if len(hits) == 1 else 's'} is {path}")
     if browser:

@@ -42,18 +42,20 @@ def print_previews(
         if hit.rank > 1:
             target.print()
         path = thumbnail(hit.photo.photo)
-        if path.is_file():
-            target.print(_picture(picture, path))
-        else:
-            target.print("(no thumbnail)", style="dim")
+        target.print(_picture(picture, path) or "(no thumbnail)")
         target.print(photo_cell(hit, explain))
         facts = (f"#{hit.rank}", match_cell(hit), taken_cell(hit.photo), visible(hit.photo.camera or ""))
         target.print("  ".join(fact for fact in facts if fact), style="dim")
 
 
 def _picture(picture: Picture, path: Path) -> Any:
+    """The thumbnail as something to print; None where there is none, or none that can be read."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        wide = image.width * _HIGH * 2 >= image.height * _WIDE  # a cell is about twice as high as wide
-    return picture(path, width=_WIDE if wide else "auto", height="auto" if wide else _HIGH)
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except OSError:
+        return None
+    wide = image.width * _HIGH * 2 >= image.height * _WIDE  # a cell is about twice as high as wide
+    return picture(image, width=_WIDE if wide else "auto", height="auto" if wide else _HIGH)
