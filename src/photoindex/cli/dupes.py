@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
+from photoindex.cli.dupes_apply import apply, undo
 from photoindex.cli.dupes_decisions import decide, decisions
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
 from photoindex.errors import UsageError
@@ -65,9 +66,11 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_ListsByDefault)
     group.command("list")(dupes)
     group.command("plan")(plan)
+    group.command("apply")(apply)
     group.command("decide")(decide)
     group.add_typer(decisions, name="decisions")
     app.add_typer(group, name="dupes", help="List duplicate photos by tier, which of each group to keep, and why.")
+    app.command("undo")(undo)
 
 
 def dupes(
@@ -103,8 +106,8 @@ def dupes(
     """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing.
 
     `dupes --against ~/Photos /media/card` tells what of a card is in the library already; the card is only read.
-    `dupes plan` writes down what could go, to read and edit. `dupes decide` settles a group for good; `dupes
-    decisions` lists, exports, imports and revokes that.
+    `dupes plan` writes down what could go, to read and edit; `dupes apply` moves that into quarantine. `dupes decide`
+    settles a group for good; `dupes decisions` lists, exports, imports and revokes that.
     """
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find

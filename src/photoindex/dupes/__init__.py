@@ -9,6 +9,7 @@ for group in dupes(library, DupeOptions(tiers=("identical", "same-pixels"))):
 from __future__ import annotations
 
 from photoindex.dupes.against import Arrival, against
+from photoindex.dupes.apply import apply_plan, undo
 from photoindex.dupes.deciding import decide, export_decisions, import_decisions, revoke
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
@@ -19,10 +20,12 @@ __all__ = [
     "Arrival",
     "DupeOptions",
     "against",
+    "apply_plan",
     "decide",
     "dupes",
     "export_decisions",
     "import_decisions",
     "make_plan",
     "revoke",
+    "undo",
 ]

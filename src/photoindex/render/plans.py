@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
+from photoindex.dupes.apply import Done
 from photoindex.errors import PlanInvalid, UsageError
 from photoindex.pure.plans import COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
-from photoindex.render.output import PlanFormat, print_csv, print_json
+from photoindex.render.output import PlanFormat, print_csv, print_json, print_paths
 from photoindex.render.text import note, size
 
 
@@ -31,6 +33,24 @@ def note_plan(plan: Plan) -> None:
             by_tier[file.tier] = by_tier.get(file.tier, 0) + 1
     tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
     note(f"{files:,} files of {len(plan.groups):,} groups may go ({tiers}): {size(plan.frees)}.")
+
+
+def print_done(done: Iterable[Done | str]) -> tuple[int, int, str]:
+    """The path of each file that went (or came back) on stdout, each that did not with the reason on stderr.
+
+    Returns how many did and did not, and the id of the run.
+    """
+    went, left, number = 0, 0, ""
+    for item in done:
+        if isinstance(item, str):
+            number = item
+        elif item.problem is None:
+            went += 1
+            print_paths([item.path], null=False)
+        else:
+            left += 1
+            note(f"{item.path}: {item.problem}")
+    return went, left, number
 
 
 def read_plan(path: str) -> Plan:

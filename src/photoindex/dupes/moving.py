@@ -1,0 +1,141 @@
+"""Moving a file so that its bytes are whole in one place at every moment, and nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+
+from photoindex.dupes.journal import sync_folder
+
+_CHUNK = 1 << 20
+# Neither through a symbolic link nor waiting for a pipe.
+_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+
+
+class FileChanged(Exception):
+    """A file is not what it should be; the message says how."""
+
+
+def sha256_of(path: str) -> tuple[str, os.stat_result]:
+    """The SHA-256 of a regular file, and what it was while it was read. Raises OSError and FileChanged."""
+    descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise FileChanged("it is no regular file any more")
+        digest = hashlib.sha256()
+        while data := os.read(descriptor, _CHUNK):
+            digest.update(data)
+        if _identity(os.fstat(descriptor)) != _identity(before):
+            raise FileChanged("it changed while it was read")
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest(), before
+
+
+def same_bytes(one: str, other: str) -> bool:
+    """Whether two files hold the same bytes, read now. Raises OSError."""
+    with open(one, "rb") as first, open(other, "rb") as second:
+        while True:
+            mine, theirs = first.read(_CHUNK), second.read(_CHUNK)
+            if mine != theirs:
+                return False
+            if not mine:
+                return True
+
+
+def move(path: str, place: str, sha256: str, seen: os.stat_result | None = None) -> None:
+    """Move a file of known bytes to a place where nothing is. `seen`: what it must still be, as `sha256_of` told.
+
+    Within a file system the name moves at once. To another one a copy is made, read again and put on disk before the
+    old name goes. Raises FileExistsError, FileChanged and OSError, and then the file is where it was.
+    """
+    if seen is not None and _identity(os.lstat(path)) != _identity(seen):
+        raise FileChanged("it changed while it was looked at")
+    try:
+        _rename(path, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        before = os.lstat(path)
+        _copy(path, place, sha256)
+        if _identity(os.lstat(path)) != _identity(before):
+            os.unlink(place)
+            raise FileChanged("it changed while it was copied") from None
+        os.unlink(path)
+    sync_folder(os.path.dirname(place))
+    sync_folder(os.path.dirname(path))
+
+
+def _rename(path: str, place: str) -> None:
+    """By a second name: unlike a rename, that fails where something is."""
+    try:
+        os.link(path, place)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(place):  # a file system without hard links
+            raise FileExistsError(errno.EEXIST, "Something lies there", place) from None
+        os.rename(path, place)
+        return
+    sync_folder(os.path.dirname(place))
+    os.unlink(path)
+
+
+def _copy(path: str, place: str, sha256: str) -> None:
+    part = _part(place, sha256)
+    _remove(part)
+    try:
+        with open(path, "rb") as source, open(part, "xb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)
+            target.flush()
+            os.fsync(target.fileno())
+        found = os.stat(path)
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.chown(part, found.st_uid, found.st_gid)
+        shutil.copystat(path, part)
+        if sha256_of(part)[0] != sha256:
+            raise FileChanged("its copy did not read as it should")
+        _rename(part, place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _remove(part)
+        raise
+    sync_folder(os.path.dirname(place))
+
+
+def settle(path: str, place: str, sha256: str) -> bool:
+    """After a crash in `move`: leave one of two equal files, the one at `path`. Returns whether only `place` is left.
+
+    Raises OSError.
+    """
+    for name in (path, place):
+        _remove(_part(name, sha256))
+    if not os.path.lexists(place):
+        return False
+    if not os.path.lexists(path):
+        return True
+    with contextlib.suppress(FileChanged):
+        if os.path.samestat(os.lstat(path), os.lstat(place)) or sha256_of(path)[0] == sha256:
+            os.unlink(place)
+            return False
+    return True
+
+
+def _part(place: str, sha256: str) -> str:
+    """What a copy is called until it is whole: a name that is ours alone."""
+    return f"{place}.{sha256[:16]}.photoindex-part"
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
