@@ -1,5 +1,6 @@
 """When what runs a model fails, the next candidate takes over for good, memory permitting, and one line says so."""
 
+import gc
 import threading
 import time
 
@@ -257,6 +258,17 @@ def test_a_closed_ladder_says_so():
     ladder.close()
     with pytest.raises(RuntimeUnavailable, match="closed"):
         ladder.run(x())
+
+
+def test_a_ladder_that_is_let_go_of_leaves_no_thread():
+    before = set(threading.enumerate())
+    ladder = Rungs(slow_cpu=None).climb()
+    same(ladder.run(x()))
+    [thread] = set(threading.enumerate()) - before
+    del ladder
+    gc.collect()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_a_closed_ladder_that_once_fell_is_not_opened_again():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -211,6 +212,7 @@ class Ladder:
             complaint = _said(error)
         if complaint is None and session is not None:
             self._at, self._session, self._attendant, self._slowest_s = index, session, attendant, None
+            weakref.finalize(self, attendant.dismiss).atexit = False  # a ladder that nobody closes leaves no thread
             return True
         if session is not None:
             self._guarded_close(session, attendant)

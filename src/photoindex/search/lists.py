@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.spec import InstalledModel
 from photoindex.pure.query.tree import Term
 from photoindex.records import FloatArray, RuntimeOptions
+from photoindex.runtimes.selection import check_runtime, runtime_for
 from photoindex.search.meaning import sum_of
 from photoindex.search.nearest import SUM, background, by_vector
 from photoindex.search.options import SearchOptions
@@ -59,7 +61,8 @@ class Models:
 
     def __init__(self, library: Library, registry: Registry, models_dir: Path, options: SearchOptions) -> None:
         self._library, self._registry, self._models_dir = library, registry, models_dir
-        self._runtime = RuntimeOptions(runtime=options.runtime, tell=options.warn)
+        check_runtime(options.runtime, ["embedding"])
+        self._runtime = RuntimeOptions(runtime=runtime_for(options.runtime, "embedding"), tell=options.warn)
 
     def embedding(self) -> str:
         """The model whose vectors the library is searched by. Raises NoVectors with what to do."""
@@ -85,8 +88,8 @@ class Models:
 
         installed = self._installed(model)
         try:
-            encoder = TextEncoder(installed, self._runtime)
-            return encoder.encode([text.encode(errors="ignore").decode() for text in texts])
+            with closing(TextEncoder(installed, self._runtime)) as encoder:
+                return encoder.encode([text.encode(errors="ignore").decode() for text in texts])
         except RuntimeRefused:
             raise
         except PhotoindexError as error:
@@ -101,7 +104,8 @@ class Models:
             encoder = PictureEncoder(installed)
         except PhotoindexError as error:
             raise NoVectors(f"the image model of {model} cannot be used. {error}") from error
-        return encoder.encode(paths)
+        with closing(encoder):
+            return encoder.encode(paths)
 
     def _installed(self, model: str) -> InstalledModel:
         version = self._library.catalog.settings().get(vectors_version(image_table(model)))
@@ -165,4 +169,4 @@ def _how_to_get_vectors(registry: Registry, profile: str) -> str:
     wanted = registry.profiles.get(profile, {}).get("embedding")
     if wanted is None:
         return f"the profile {profile!r} names no embedding model; scan again with another --profile."
-    return f"run `photoindex models pull {wanted}`, then scan again."
+    return f"it has no image vectors. Run `photoindex models pull {wanted}`, then scan again."
