@@ -354,6 +354,8 @@ def test_a_card_is_compared_with_the_library_and_neither_is_changed(run: Shell, 
     run.scan(photos)
     shutil.copyfile(photos / "1.png", card / "same.png")
     detailed(2).save(card / "pixels.bmp")
+    written = "SELECT count(*) FROM pixel_digests"
+    assert run.rows(written) == [(0,)]
     detailed(3).resize((400, 300)).save(card / "small.jpg", quality=80)
     ImageOps.mirror(detailed(3)).crop((0, 0, 800, 600)).save(card / "mirror.jpg")
     detailed(1).crop((60, 40, 780, 580)).save(card / "crop.jpg")
@@ -378,6 +380,8 @@ def test_a_card_is_compared_with_the_library_and_neither_is_changed(run: Shell, 
     assert before == run.rows(
         "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM photos), (SELECT count(*) FROM looks)"
     )
+
+    assert run.rows(written) == [(0,)]
 
     (card / "broken.jpg").unlink()
     assert run("dupes", "--against", photos, card, "--missing", "-0").out == os.fsencode(card / "new.jpg") + b"\0"

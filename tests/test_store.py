@@ -63,6 +63,15 @@ def test_a_second_writer_is_told_who_the_first_is(library: Library) -> None:
         pass
 
 
+def test_a_catalog_that_the_same_process_reads_elsewhere_is_in_use_and_not_damaged(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photoindex.store.connection.WRITER_WAIT_S", 0.1)
+    with duckdb.connect(library.catalog.file.path, read_only=True), pytest.raises(LibraryBusy):
+        library.catalog.set_setting("a", "b")
+    library.catalog.set_setting("a", "b")
+
+
 def test_a_library_may_be_written_again_after_a_writer_failed(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), Library.writing(tmp_path):
         _ = 1 / 0

@@ -105,6 +105,7 @@ class _Known:
         self._sure = np.array([photo.quality >= LEAST_QUALITY for photo in self._photos], bool)
         self._corners = WordIndex([photo.words for photo in self._photos])
         self._pictures = SmallPictures(library, self._photos, self._files)
+        self._digests: dict[int, bytes] = {}
 
     def arrival(self, file: FoundFile) -> Arrival:
         """What is known of a file. Never raises for what a file can cause."""
@@ -162,8 +163,14 @@ class _Known:
         evidence = Evidence(pdq_distance(photo, new.facts), seen)
         if not may_be_equal(photo, new.facts, evidence):
             return evidence
-        stored = digests(self._library, [photo], self._files).get(photo.photo_id)
+        stored = self._digest(photo)
         return Evidence(evidence.distance, seen, stored == pixel_digest(new.source) if stored else None)
+
+    def _digest(self, photo: DupeFacts) -> bytes | None:
+        """That of a library's photo, kept for this run only: nothing is to be written."""
+        if photo.photo_id not in self._digests:
+            self._digests |= {photo.photo_id: b""} | digests(self._library, [photo], self._files, keep=False)
+        return self._digests[photo.photo_id]
 
 
 def _counts(row: PhotoRow, roots: Sequence[str], within: Sequence[str]) -> bool:

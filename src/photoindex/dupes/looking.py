@@ -62,14 +62,19 @@ def looks(
     return found
 
 
-def digests(library: Library, photos: Collection[DupeFacts], files: Files) -> dict[int, bytes]:
-    """A digest of all upright sRGB pixels of each photo id, empty where its files cannot be decoded just now."""
+def digests(library: Library, photos: Collection[DupeFacts], files: Files, *, keep: bool = True) -> dict[int, bytes]:
+    """A digest of all pixels of each photo id (see `pixel_digest`), none where its files cannot be decoded just now.
+
+    New ones are remembered unless `keep` is False: threads that read the library must not write it, for the catalog
+    is open in one way at a time.
+    """
     found = library.likeness.digests([photo.photo_id for photo in photos], VERSION)
     missing = [photo for photo in photos if photo.photo_id not in found]
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         values = pool.map(lambda photo: digest_of_files(files[photo.photo_id]), missing)
         new = {photo.photo_id: value for photo, value in zip(missing, values, strict=True) if value}
-    remember(library, {}, new)
+    if keep:
+        remember(library, {}, new)
     return found | new
 
 

@@ -25,7 +25,7 @@ WAIT_S = 10.0
 # A scan may have run for days: another program that looks into the catalog must not end it.
 WRITER_WAIT_S = 600.0
 _RETRY_S = 0.02
-_IN_USE = ("Could not set lock", "Unique file handle conflict")
+_IN_USE = ("Could not set lock", "Unique file handle conflict", "different configuration")
 _NAME = "library"  # of the attached file
 Opened = TypeVar("Opened")
 _CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", "quota exceeded", "File too large")
