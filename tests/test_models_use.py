@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from conftest import Shell, install_tiny_clip, shell
+from photoindex.cli.options import registry_of
+from photoindex.config import read_settings
+from photoindex.scan.switching import drop_old_vectors
+from photoindex.store.library import Library
 
 pytest_plugins = ("small_clip",)
 
@@ -139,6 +143,30 @@ def test_a_change_stopped_in_the_middle_searches_the_old_vectors_and_goes_on_wit
     assert "embedding:" not in run("status").err
 
 
+def test_going_back_to_a_finished_model_searches_its_vectors_and_has_its_tags(run: Shell) -> None:
+    run("models", "use", "better-clip")
+    back = run("models", "use", "tiny-clip", "--format", "json")
+    assert f"better-clip → tiny-clip, {PHOTOS} of {PHOTOS}. Searching uses the new vectors now" in back.err
+    assert (back.json["change"], back.json["due"]) == (None, {"embedding": 0, "tags": 0})
+    assert (searched_by(run), made_by(run)) == ("tiny-clip", {"tiny-clip": PHOTOS})
+    assert run.rows("SELECT DISTINCT model FROM tags") == [("zero-shot-tiny-clip",)]
+    assert list(run("models", "use", "tiny-clip", "--drop-old", "--format", "json").json["freed"]) == [
+        "image-better-clip"
+    ]
+    assert searchable(run) == PHOTOS
+
+
+def test_dropping_searches_the_vectors_that_are_complete_first(run: Shell, scanned: Path) -> None:
+    run("models", "use", "better-clip")
+    settings = read_settings()
+    registry = registry_of(settings)
+    with Library.writing(run.folder) as library:
+        library.catalog.set_setting("embedding_model", "tiny-clip")  # as a killed scan leaves it
+        freed = drop_old_vectors(library, registry, settings.models_dir, registry.model("better-clip"))
+    assert list(freed) == ["image-tiny-clip"]
+    assert (searched_by(run), searchable(run)) == ("better-clip", PHOTOS)
+
+
 def test_going_back_in_the_middle_does_nothing_twice(run: Shell, scanned: Path) -> None:
     run("models", "use", "better-clip", "--later")
     run("scan", scanned / "photos", "--steps", "embedding", "--limit", "5")
@@ -233,3 +261,9 @@ def test_a_choice_that_models_toml_no_longer_holds_is_said(run: Shell, scanned: 
     install_tiny_clip(run)
     assert "'better-clip'" in run("scan", scanned / "photos", "--steps", "embedding", code=17).err
     run("scan", scanned / "photos", "--steps", "embedding", "--profile", "tiny")
+
+
+def test_a_library_whose_profile_no_models_file_defines_asks_for_that_file(scanned: Path, run: Shell) -> None:
+    (run.home / "models.toml").unlink()
+    for command in (("scan", scanned / "photos", "--dry-run"), ("models", "use")):
+        assert "This library's profile 'tiny' is in no models file" in run(*command, code=17).err

@@ -79,6 +79,10 @@ def _use(
 
 
 def _tell(used: Used, freed: dict[str, int]) -> None:
+    from photoindex.scan.switching import describe
+
+    if used.switched is not None:
+        note(f"{describe(used.switched)}. Searching uses the new vectors now.")
     for line in used.report.notes if used.report is not None else ():
         note(line)
     for root in used.unreachable:

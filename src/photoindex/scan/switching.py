@@ -57,7 +57,7 @@ def pending_change(library: Library, registry: Registry, models_dir: Path) -> Mo
 
 
 def settle_embedding(library: Library, steps: Steps) -> ModelChange | None:
-    """After a scan: search the new vectors if they are complete. Returns the change that was made, or goes on."""
+    """Search the new vectors if they are complete. Returns the change that was made, or goes on."""
     before, after = library.catalog.settings().get(EMBEDDING), steps.embedding_model
     asked = any(spec.name == "embedding" for spec in steps.specs)
     if not asked or after is None or before == after or not library.vectors.has(image_table(after)):
@@ -91,13 +91,19 @@ def drop_old_vectors(library: Library, registry: Registry, models_dir: Path, spe
     in_use = chosen_models(library, registry).get(spec.task)
     if in_use is None or in_use.name != spec.name:
         raise UsageError(f"{spec.name} is not in use here. `photoindex models use {spec.name}` changes to it.")
-    if change := pending_change(library, registry, models_dir) if spec.task == "embedding" else None:
-        raise UsageError(f"{describe(change)}. The old vectors are searched until then, and stay.")
+    if spec.task == "embedding":
+        _settled(library, resolve_steps([STEPS["embedding"]], registry, {"embedding": in_use}, models_dir))
     if spec.task == "faces" and (due := due_photos(library, registry, models_dir, "faces")):
         raise UsageError(f"{due:,} photos still have the faces of another model. Scan first.")
     others = [name for name in library.vectors.tables() if name.startswith(table("")) and name != table(spec.name)]
     library.catalog.forget_aside(spec.task)
     return {name: library.vectors.drop(name) for name in others}
+
+
+def _settled(library: Library, steps: Steps) -> None:
+    change = settle_embedding(library, steps)
+    if change is not None and not change.complete:
+        raise UsageError(f"{describe(change)}. The old vectors are searched until then, and stay.")
 
 
 def describe(change: ModelChange) -> str:

@@ -15,7 +15,7 @@ from photoindex.scan.chosen import choose_model, chosen_models
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.run import scan
 from photoindex.scan.steps import resolve_steps
-from photoindex.scan.switching import due_photos, pending_change, take_back_vectors
+from photoindex.scan.switching import due_photos, pending_change, settle_embedding, take_back_vectors
 from photoindex.steps import STEPS
 from photoindex.store.library import Library
 
@@ -26,7 +26,7 @@ class Used:
 
     `chosen`: the model of each task that changed; `change`: vectors that are not complete yet; `due`: photos that the
     next scan does again, by task; `report`: of the scan that was made at once; `unreachable`: folders of the library
-    that are not there now.
+    that are not there now; `switched`: the change that was complete without a scan, as vectors lay there from before.
     """
 
     chosen: Mapping[Task, str]
@@ -34,6 +34,7 @@ class Used:
     due: Mapping[Task, int]
     report: ScanReport | None = None
     unreachable: tuple[str, ...] = ()
+    switched: ModelChange | None = None
 
 
 def use_model(
@@ -42,13 +43,14 @@ def use_model(
     """Let `spec` do its task in `library` from now on, and remember that.
 
     New vectors are built at once as `options` say (not with None), and searched when they are complete; broken off,
-    the next scan goes on. Other tasks are done again by the next scan. Needs the library opened with
-    `Library.writing`. Raises ModelMissing, ModelBroken, UsageError, and what `scan` raises.
+    the next scan goes on. Those that lie there complete from before are searched at once. Other tasks are done again
+    by the next scan. Needs the library opened with `Library.writing`. Raises ModelMissing, ModelBroken, UsageError,
+    and what `scan` raises.
     """
     locate(registry, spec, models_dir)
     chosen = choose_model(library, registry, spec)
     tasks = _with_dependents(library, registry, spec.task)
-    _take_back(library, registry, models_dir)
+    switched = _take_back(library, registry, models_dir)
     roots = library.queries.status().roots
     there = [root for root in roots if os.path.isdir(root)]
     report = None
@@ -56,7 +58,7 @@ def use_model(
         spec.task == "embedding"
         and options is not None
         and there
-        and due_photos(library, registry, models_dir, "embedding")
+        and any(due_photos(library, registry, models_dir, task) for task in tasks)
     ):
         report = scan(library, there, registry, models_dir, replace(options, steps=tasks))
     return Used(
@@ -65,6 +67,7 @@ def use_model(
         due={task: due_photos(library, registry, models_dir, task) for task in tasks},
         report=report,
         unreachable=tuple(root for root in roots if root not in there),
+        switched=switched,
     )
 
 
@@ -74,7 +77,10 @@ def _with_dependents(library: Library, registry: Registry, task: Task) -> tuple[
     return (task, "tags") if task == "embedding" and tags and tags.architecture == ZERO_SHOT else (task,)
 
 
-def _take_back(library: Library, registry: Registry, models_dir: Path) -> None:
+def _take_back(library: Library, registry: Registry, models_dir: Path) -> ModelChange | None:
+    """Returns the change that is complete by what was taken back."""
     steps = resolve_steps([STEPS["embedding"]], registry, chosen_models(library, registry), models_dir)
     library.expect_versions(steps.versions())
     take_back_vectors(library, steps)
+    change = settle_embedding(library, steps)
+    return change if change is not None and change.complete else None
