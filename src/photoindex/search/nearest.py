@@ -10,7 +10,7 @@ from photoindex.pure.cut import Cut, Level, cut, level, understood
 from photoindex.records import FloatArray
 from photoindex.search.words import NO_ANSWERS, Answer, Answers
 from photoindex.store.background import Background, BackgroundFile
-from photoindex.store.library import Library
+from photoindex.store.library import Library, vectors_version
 from photoindex.store.vectors import Scored, image_table
 
 _NOT_UNDERSTOOD = "the model does not understand these words: it sees no difference to unrelated ones"
@@ -19,8 +19,12 @@ _UNMEASURED = "not cut: sums and pictures have no measure of what is unrelated, 
 
 
 def background(library: Library, model: str) -> Background | None:
-    """What everyday words reach among the vectors of `model`; None where no scan has measured it."""
-    return BackgroundFile(library.vectors.folder, image_table(model)).read()
+    """What everyday words reach among the vectors of `model`; None where no scan has measured it, or of another version
+    of the model."""
+    table = image_table(model)
+    version = library.catalog.settings().get(vectors_version(table))
+    known = BackgroundFile(library.vectors.folder, table).read()
+    return known if known is not None and version in (None, known.version) else None
 
 
 def by_vector(
@@ -37,6 +41,8 @@ def by_vector(
     `known` is the background that the cut goes by; without one nothing is cut, and `uncut` says why.
     """
     table = image_table(model)
+    if known is not None and known.mean.shape != query.shape:
+        known = None  # of other vectors: nothing can be told from it
     where = level(known.reached - known.words @ known.mean / 2) if known is not None else None
     if known is None or where is None:
         found = library.vectors.nearest(table, query, depth, among)

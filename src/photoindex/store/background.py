@@ -20,7 +20,8 @@ FloatArray = npt.NDArray[np.float32]
 class Background:
     """`words` (n, width): everyday texts that the model understands, `crowd` (m, width): those it does not;
     `reached` (n,): the cosine of the nearest photo to each word; `mean` (width,): of the photos' vectors;
-    `photos`: the ids that are counted in, in order; `source` says which texts and model they were."""
+    `photos`: the ids that are counted in, in order; `source` says which model and texts they were,
+    the fingerprint of the model first."""
 
     words: FloatArray
     crowd: FloatArray
@@ -29,11 +30,17 @@ class Background:
     photos: npt.NDArray[np.int64]
     source: str
 
+    @property
+    def version(self) -> str:
+        """The fingerprint of the model."""
+        return self.source.partition(" ")[0]
+
 
 class BackgroundFile:
-    """The file for one table of vectors."""
+    """The file for one table of vectors: it moves and goes with the table."""
 
     def __init__(self, folder: Path, table: str) -> None:
+        self.folder = folder
         self.path = folder / f"{table}.background.npz"
 
     def read(self) -> Background | None:
@@ -44,6 +51,17 @@ class BackgroundFile:
             )
             return Background(words, crowd, reached, mean, saved["photos"], str(saved["source"]))
         return None
+
+    def rename(self, table: str) -> None:
+        """Let it be that of another table, and there be none where there is no file here."""
+        name = BackgroundFile(self.folder, table).path
+        if self.path.exists():
+            self.path.replace(name)
+        else:
+            name.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
     def write(self, background: Background) -> None:
         part = self.path.with_suffix(".part")

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from photoindex.conditions import Chosen
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
+from photoindex.store.background import BackgroundFile
 from photoindex.store.terms import TermsFile, read_terms, write_terms
 from photoindex.store.vector_index import INDEX_FROM, how_to_ask, keep_index
 
@@ -143,9 +144,10 @@ class Vectors:
         import lancedb  # noqa: F401
 
     def rename(self, table: str, name: str) -> None:
-        """Give a table another name, unless it is not there or the name is taken."""
+        """Give a table another name, unless it is not there or the name is taken. Its background goes along."""
         if self.has(table) and not self.has(name):
             with self._explained():
+                BackgroundFile(self.folder, table).rename(name)  # first: a table may lack its own, not have another's
                 (self.folder / f"{table}.lance").rename(self.folder / f"{name}.lance")
 
     def put_images(self, model: str, vectors: Mapping[int, npt.NDArray[np.float16]]) -> None:
@@ -184,6 +186,7 @@ class Vectors:
         path, aside = self.folder / f"{table}.lance", self.folder / "dropped"
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         with self._explained():
+            BackgroundFile(self.folder, table).remove()
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
