@@ -121,8 +121,8 @@ def test_wrong_options_are_refused(album: Shell, arguments: tuple[str, ...], say
 
 
 def test_a_sum_needs_vectors_and_says_so(album: Shell) -> None:
-    assert "needs image vectors" in album("search", "beach + rain", code=23).err
-    assert "needs image vectors" in album("similar", "dog.jpg", code=23).err
+    assert "it has no image vectors" in album("search", "beach + rain", code=23).err
+    assert "it has no image vectors" in album("similar", "dog.jpg", code=23).err
 
 
 def test_python_searches_as_its_documentation_says(album: Shell) -> None:

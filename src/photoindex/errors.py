@@ -96,6 +96,10 @@ class UnknownProfile(PhotoindexError):
     exit_code = 17
 
 
+class ProfileGone(UnknownProfile):
+    """This library's profile {!r} is in no models file. Give its file with --models, or a --profile of: {}."""
+
+
 class UnknownModel(PhotoindexError):
     """No model is called {!r}. There are: {}."""
 
@@ -145,7 +149,7 @@ class RuntimeRefused(PhotoindexError):
 
 
 class NoVectors(PhotoindexError):
-    """Searching by meaning needs image vectors, and this library has none: {}"""
+    """This library cannot be searched by meaning: {}"""
 
     exit_code = 23
 

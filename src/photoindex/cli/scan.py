@@ -49,7 +49,7 @@ def scan(
             metavar="AMOUNT",
             envvar="PHOTOINDEX_MAX_MEMORY",
             show_envvar=False,
-            help="Take no more: 4G, 512M or 50% (also PHOTOINDEX_MAX_MEMORY). [default: most of what is free]",
+            help="Take no more: 4G, 4096M or 50% (also PHOTOINDEX_MAX_MEMORY). [default: most of what is free]",
         ),
     ] = None,
     runtime: Annotated[

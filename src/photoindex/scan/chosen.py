@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
-from photoindex.errors import UsageError
+from photoindex.errors import ProfileGone, UsageError
 from photoindex.models.registry import DEFAULT_PROFILE, TASKS, Registry
 from photoindex.models.spec import ZERO_SHOT, ModelSpec, Task
 from photoindex.steps import STEPS, StepSpec
@@ -18,12 +18,16 @@ _CHOICE = "model for {}"
 def chosen_models(library: Library, registry: Registry, profile: str | None = None) -> dict[Task, ModelSpec]:
     """The model for each task: of `profile` where one is asked for; else the library's choices over its own profile.
 
-    Raises UnknownProfile, and UnknownModel for a choice that models.toml no longer holds.
+    Raises UnknownProfile, ProfileGone for the library's own, and UnknownModel for a choice that models.toml no longer
+    holds.
     """
     if profile is not None:
         return dict(registry.for_profile(profile))
     settings = library.catalog.settings()
-    models = dict(registry.for_profile(settings.get(PROFILE, DEFAULT_PROFILE)))
+    name = settings.get(PROFILE, DEFAULT_PROFILE)
+    if name not in registry.profiles:
+        raise ProfileGone(name, ", ".join(registry.profiles))
+    models = dict(registry.for_profile(name))
     return models | {task: registry.model(name) for task, name in choices_in(settings).items()}
 
 

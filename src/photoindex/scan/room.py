@@ -57,8 +57,8 @@ class Room:
         more = show_size(needed - self.most)
         return Problem(
             "over_memory",
-            f"{what}, too large for --max-memory {self.budget}. "
-            f"Allow about {more} more, and scan again with --retry-failed.",
+            f"{what}, more than a scan may take ({self.budget} in all). If the file is not damaged, allow about"
+            f" {more} more with --max-memory, and scan again with --retry-failed.",
         )
 
 
