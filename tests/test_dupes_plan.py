@@ -50,7 +50,7 @@ def test_a_plan_holds_the_surest_and_touches_nothing(run: Shell, pictures: Path)
     found = (pictures / "twin.jpg").stat()
     assert (group["keep"][0]["size"], group["keep"][0]["mtime_ns"]) == (found.st_size, found.st_mtime_ns)
     assert group["reason"]
-    assert "2 files of 1 groups may go (2 identical)" in ran.err
+    assert "2 files of 1 group may go (2 identical)" in ran.err
     assert listing(pictures) == before
 
 
@@ -79,7 +79,7 @@ def test_decisions_are_heeded(run: Shell, pictures: Path) -> None:
     run.scan(pictures)
     ran = run("dupes", "plan")
     assert ran.json["groups"] == []
-    assert "1 groups have new members since you decided" in ran.err
+    assert "Groups with new members since you decided about them: 1" in ran.err
 
 
 def test_what_changed_since_the_scan_is_left_out(run: Shell, pictures: Path) -> None:

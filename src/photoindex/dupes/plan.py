@@ -44,7 +44,7 @@ def make_plan(library: Library, options: DupeOptions = SAFE) -> MadePlan:
     groups = [planned for group in wanted if (planned := _planned(group, changed)) and planned.go]
     notes = [f"{path} is not as the last scan met it, and is left out." for path in changed]
     if open_again:
-        notes.append(f"{len(open_again)} groups have new members since you decided about them; decide anew first.")
+        notes.append(f"Groups with new members since you decided about them: {len(open_again)}; decide anew first.")
     return MadePlan(Plan(str(library.folder), tuple(groups), options.wishes.protect), tuple(notes))
 
 

@@ -32,7 +32,8 @@ def note_plan(plan: Plan) -> None:
         for file in group.go:
             by_tier[file.tier] = by_tier.get(file.tier, 0) + 1
     tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
-    note(f"{files:,} files of {len(plan.groups):,} groups may go ({tiers}): {size(plan.frees)}.")
+    told = f"{files:,} {'file' if files == 1 else 'files'} of {len(plan.groups):,}"
+    note(f"{told} {'group' if len(plan.groups) == 1 else 'groups'} may go ({tiers}): {size(plan.frees)}.")
 
 
 def print_done(done: Iterable[Done | str]) -> tuple[int, int, str]:
