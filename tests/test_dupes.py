@@ -224,6 +224,19 @@ def test_an_edited_copy_is_found_and_the_edit_named(
         assert names(group)[0] == "original.jpg"
 
 
+def test_a_mirrored_copy_that_kept_its_date_is_found_whatever_was_looked_for_before(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    taken = exif("2023:05:01 14:30:00")
+    detailed(7).save(tmp_path / "photos" / "original.jpg", quality=92, exif=taken)
+    ImageOps.mirror(detailed(7)).save(tmp_path / "photos" / "mirrored.jpg", quality=92, exif=taken)
+    run.scan(tmp_path / "photos")
+    run("dupes", "--tier", "burst")
+    assert run.rows("SELECT count(*) FROM looks") == [(1,)]
+    for _ in range(2):
+        (group,) = run("dupes", "--format", "json").json
+        assert (group["tier"], group["links"][0]["look"]["turn"]) == ("edited", 1)
+
+
 def test_shots_of_one_moment_are_a_burst_and_no_duplicates(run: Shell, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for n in range(3):

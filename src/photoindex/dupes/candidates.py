@@ -36,9 +36,9 @@ def candidates(photos: Sequence[DupeFacts], files: Files, threshold: int, tiers:
             if turn != OTHER_QUARTER:
                 _add(found, _turned(photos, sure, turn), turn)
     if BURST in tiers:
-        _add(found, _in_bursts(photos))
+        _add_unturned(found, _in_bursts(photos))
     if RAW_JPEG in tiers or LIVE in tiers:
-        _add(found, _of_one_shot(photos, files))
+        _add_unturned(found, _of_one_shot(photos, files))
     _add(found, _equal(photos, sure))
     _add(found, _near(photos, sure, threshold))  # last: a pair that is near as it is need not be turned
     return found
@@ -54,6 +54,12 @@ def _add(found: Candidates, pairs: Indexes, turn: int = 0) -> None:
     for i, j in pairs.tolist():
         if i != j:
             found[min(i, j), max(i, j)] = turn if i < j else inverse
+
+
+def _add_unturned(found: Candidates, pairs: Indexes) -> None:
+    """Pairs by date or name. The turn that pixels told of stays: a mirrored copy keeps its date."""
+    for i, j in pairs.tolist():
+        found.setdefault((min(i, j), max(i, j)), 0)
 
 
 def _near(photos: Sequence[DupeFacts], sure: Indexes, threshold: int) -> Indexes:

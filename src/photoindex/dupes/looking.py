@@ -23,7 +23,7 @@ from photoindex.steps.opencv_guard import require_opencv
 from photoindex.store.library import Library
 
 # Raised when the way of looking changes: what was remembered then counts for nothing.
-VERSION = 3
+VERSION = 4
 _SIDE = 400
 _DECODED_SIDE = 600
 _KEPT = 384  # small pictures, about 0.6 MB each with their corners
@@ -45,7 +45,8 @@ def looks(
     """
     ids = {(i, j): (photos[i].photo_id, photos[j].photo_id) for i, j in pairs}
     known = library.likeness.looks([*ids.values()], VERSION)
-    found = {pair: known[ids[pair]] for pair, turn in pairs.items() if ids[pair] in known}
+    # Which turn is tried depends on tiers and threshold; what another turn showed is no answer.
+    found = {pair: seen for pair, turn in pairs.items() if (seen := known.get(ids[pair])) and seen.turn == turn}
     missing = sorted(pair for pair in pairs if pair not in found)
     if missing:
         require_opencv()
