@@ -202,9 +202,11 @@ def test_a_catalog_of_a_newer_program_is_a_problem(scanned: Shell) -> None:
     assert ran.json["level"] == "problem"
 
 
-def test_a_catalog_of_an_older_program_is_not() -> None:
-    facts = LibraryFacts("/x", schema=1, known_schema=3)
-    assert levels(check_library(facts))["schema_old"] == "ok"
+def test_the_catalog_is_told_with_its_schema_which_opening_it_brings_up_to_date() -> None:
+    [finding] = [
+        each for each in check_library(LibraryFacts("/x", schema=1, known_schema=3)) if "schema" in each.message
+    ]
+    assert (finding.code, finding.level) == ("catalog", "ok")
 
 
 def test_a_catalog_that_is_no_catalog_is_a_problem_and_the_advice_starts_afresh(scanned: Shell, photos: Path) -> None:
@@ -222,6 +224,12 @@ def test_a_scan_that_was_killed_is_told_from_one_that_runs(scanned: Shell) -> No
     assert found(scanned, "scan_killed").level == "warning"
     (scanned.folder / "writer.json").write_text(json.dumps({"pid": os.getppid(), "since": 0}))
     assert found(scanned, "scan_running").level == "ok"
+
+
+def test_a_scan_that_ended_by_an_error_is_a_warning(scanned: Shell) -> None:
+    with Library.writing(scanned.folder) as library, library.catalog.file.write() as con:
+        con.execute("UPDATE runs SET outcome = 'failed'")
+    assert found(scanned, "scan_failed").level == "warning"
 
 
 def test_documents_that_are_not_written_yet(scanned: Shell) -> None:
@@ -408,6 +416,15 @@ def test_a_model_whose_files_are_damaged_and_one_whose_form_deviates() -> None:
         ("form_refused", "warning"),
     ]
     assert "cosine 0.9" in found[2].message
+    assert "torch runs it instead" in found[2].advice
+
+
+def test_a_form_for_queries_that_failed_cannot_be_replaced_by_torch() -> None:
+    [finding] = check_models([ModelFacts("embedding", "clip", "installed", refused_forms={"text": "it gives NaN"})])
+    assert (finding.code, finding.level) == ("form_refused", "problem")
+    assert "photoindex models use NAME" in finding.commands
+    assert "it gives NaN" in finding.message
+    assert "torch" not in finding.advice
 
 
 def test_the_models_of_a_profile_say_what_they_run_on_and_why(tiny_clip: Shell) -> None:

@@ -533,6 +533,19 @@ def test_an_amount_of_memory_that_makes_no_sense_or_never_suffices_is_an_error(
     assert "may take 100M" in run("scan", sound, "--dry-run", code=27).err
 
 
+def test_a_scan_that_ends_by_an_error_is_noted_as_failed(run: Shell, sound: Path) -> None:
+    run("scan", sound, *QUICK, "--max-memory", "100M", code=27)
+    assert run.rows("SELECT outcome, ended_at IS NULL FROM runs") == [("failed", False)]
+
+
+def test_too_little_memory_to_do_a_step_again_forgets_nothing(run: Shell, sound: Path) -> None:
+    run("scan", sound, *QUICK)
+    before = ledger(run)
+    run("scan", sound, *QUICK, "--rescan", "hash", "--max-memory", "100M", code=27)
+    assert ledger(run) == before
+    assert run.rows("SELECT outcome FROM runs") == [("finished",)]
+
+
 def test_a_dry_run_shows_how_memory_is_shared(run: Shell, sound: Path) -> None:
     roomy = run("scan", sound, *QUICK, "--dry-run", "--max-memory", "8G")
     assert re.search(r"memory +\d.* of the 8G that it may take", roomy.text)

@@ -54,9 +54,6 @@ def _cannot_open(facts: LibraryFacts, error: Exception) -> Finding:
 
 
 def _catalog(facts: LibraryFacts) -> Finding:
-    if facts.schema < facts.known_schema:
-        text = f"The catalog has schema {facts.schema}, this program knows {facts.known_schema}."
-        return _finding("ok", "schema_old", text + " The next scan brings it up to date.")
     text = f"The catalog can be read: {facts.photos:,} photos in {facts.files:,} files, schema {facts.schema}."
     return _finding("ok", "catalog", text)
 
@@ -71,6 +68,9 @@ def _runs(facts: LibraryFacts) -> Iterator[Finding]:
     elif run.outcome is None:
         text = f"The last scan, of {run.started_at:%Y-%m-%d %H:%M} UTC, was killed. What it had saved is kept."
         yield _finding("warning", "scan_killed", text, "The same scan goes on from there.", facts.scan_command())
+    elif run.outcome == "failed":
+        text = f"The last scan, of {run.started_at:%Y-%m-%d %H:%M} UTC, ended by an error. What it had saved is kept."
+        yield _finding("warning", "scan_failed", text, "The same scan goes on, or tells why not:", facts.scan_command())
     else:
         yield _finding("ok", "last_scan", f"The last scan, of {run.started_at:%Y-%m-%d %H:%M} UTC, {run.outcome}.")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import photoindex
+from photoindex.errors import PhotoindexError
 from photoindex.models.registry import Registry
 from photoindex.models.words import read_categories
 from photoindex.records import ScanReport
@@ -35,7 +38,8 @@ def scan(
 
     Needs the library opened with `Library.writing`. Photos are only ever read. Raises the Root*, Unknown* and
     Library* errors; what goes wrong with a single photo is in the ledger and counted in the report, and never
-    stops the scan. Raises MemoryTooSmall where `options.max_memory` is too little for any scan.
+    stops the scan. Raises MemoryTooSmall where `options.max_memory` is too little for any scan. A scan that ends by
+    an error is noted as failed; what it had saved is kept.
     """
     started = time.monotonic()
     specs = choose_steps(options.steps)
@@ -53,9 +57,36 @@ def scan(
     if options.dry_run:
         Work(library, steps, compared, 0, tally, options).plan()
         return _report(0, compared, tally, steps, started, options)
+    if options.rescan or options.retry_failed:  # too little memory shows before anything done is forgotten
+        Work(library, steps, compared, 0, Tally(), replace(options, dry_run=True)).plan()
     _found_categories(library)
     run_id = library.catalog.start_run(photoindex.__version__, folders, remember_profile(library, options.profile))
-    library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
+    try:
+        library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
+        _prepare(library, steps, compared, models_dir, options)
+        try:
+            Work(library, steps, compared, run_id, tally, options).run()
+        finally:
+            steps.close()
+        _settle(library, steps, tally.analysed, options)
+        steps.notes += prepare_search(library, registry, models_dir, options.stop)
+    except Exception:
+        with contextlib.suppress(PhotoindexError):  # the first error is the one to be told
+            _end_run(library, "failed", _report(run_id, compared, tally, steps, started, options))
+        raise
+    report = _report(run_id, compared, tally, steps, started, options)
+    _end_run(library, "interrupted" if report.interrupted else "finished", report)
+    return report
+
+
+def _end_run(library: Library, outcome: str, report: ScanReport) -> None:
+    library.catalog.end_run(report.run_id, outcome, report.found, report.analysed, report.failed)
+
+
+def _prepare(
+    library: Library, steps: Steps, compared: Sequence[Comparison], models_dir: Path, options: ScanOptions
+) -> None:
+    """Bring catalog and vectors in line with the models in use and with what the walk told."""
     library.expect_versions(steps.versions())
     take_back_vectors(library, steps)
     if "tags" in steps.installed:
@@ -64,16 +95,6 @@ def scan(
         library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
     _sweep(library)
     _record_files(library, compared, options)
-    try:
-        Work(library, steps, compared, run_id, tally, options).run()
-    finally:
-        steps.close()
-    _settle(library, steps, tally.analysed, options)
-    steps.notes += prepare_search(library, registry, models_dir, options.stop)
-    report = _report(run_id, compared, tally, steps, started, options)
-    outcome = "interrupted" if report.interrupted else "finished"
-    library.catalog.end_run(run_id, outcome, report.found, report.analysed, report.failed)
-    return report
 
 
 def _found_categories(library: Library) -> None:
