@@ -411,3 +411,4 @@ def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_p
     assert "No folder at" in scanned("dupes", "--against", drawn, tmp_path / "nowhere", code=15).err
     assert "photoindex scan" in scanned("dupes", "--against", tmp_path, "--against", "/nowhere", drawn, code=2).err
     assert scanned("dupes", "--against", drawn, drawn, "--missing", "--format", "json", code=2).out == b""
+    assert "--in does not go" in scanned("dupes", "--against", drawn, tmp_path, "--in", drawn, code=2).err

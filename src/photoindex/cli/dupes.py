@@ -183,6 +183,8 @@ def _against(
 
     if not folders:
         raise UsageError("--against needs the folders to look in: photoindex dupes --against ~/Photos /media/card")
+    if options.folders:
+        raise UsageError("--in does not go with --against, whose own FOLDER says which part of the library counts.")
     arrivals = against(library, _folders(folders), _folders(within), options)
     found, unreadable = print_arrivals(arrivals, output, null, missing)
     return 1 if unreadable or (exit_code and found) else 0
