@@ -19,7 +19,10 @@ from filelock import FileLock
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from conftest import Shell, draw, exif
+from photoindex.search.filtering import NEAR_BITS
 from photoindex.store.library import Library
+
+QUERY_DOCS = Path(__file__).parent.parent / "docs" / "query.md"
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +240,23 @@ def test_a_mirrored_copy_that_kept_its_date_is_found_whatever_was_looked_for_bef
         assert (group["tier"], group["links"][0]["look"]["turn"]) == ("edited", 1)
 
 
+def test_a_query_for_duplicates_goes_by_the_hash_alone_as_its_documentation_says(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name, picture, quality in (
+        ("a.jpg", detailed(7), 92),
+        ("saved again.jpg", detailed(7), 80),
+        ("b.jpg", detailed(8), 92),
+        ("mirrored.jpg", ImageOps.mirror(detailed(8)), 92),
+    ):
+        picture.save(tmp_path / "photos" / name, quality=quality)
+    run.scan(tmp_path / "photos")
+    found = run("search", "is:duplicate", "--format", "paths").text.splitlines()
+    assert {Path(path).name for path in found} == {"a.jpg", "saved again.jpg"}
+    assert len(run("dupes", "--format", "json").json) == 2
+    (row,) = [line for line in QUERY_DOCS.read_text().splitlines() if line.startswith("| `is:duplicate`")]
+    assert f"{NEAR_BITS} of 256 bits" in row
+
+
 def test_shots_of_one_moment_are_a_burst_and_no_duplicates(run: Shell, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for n in range(3):
@@ -408,7 +428,7 @@ def test_a_card_is_compared_with_the_library_and_neither_is_changed(run: Shell, 
 def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_path: Path) -> None:
     assert "needs the folders" in scanned("dupes", "--against", drawn, code=2).err
     assert "go with --against" in scanned("dupes", drawn, code=2).err
+    assert "--in does not go" in scanned("dupes", "--against", drawn, tmp_path, "--in", drawn, code=2).err
     assert "No folder at" in scanned("dupes", "--against", drawn, tmp_path / "nowhere", code=15).err
     assert "photoindex scan" in scanned("dupes", "--against", tmp_path, "--against", "/nowhere", drawn, code=2).err
     assert scanned("dupes", "--against", drawn, drawn, "--missing", "--format", "json", code=2).out == b""
-    assert "--in does not go" in scanned("dupes", "--against", drawn, tmp_path, "--in", drawn, code=2).err

@@ -25,7 +25,8 @@ from photoindex.store.filters import Finder
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS
 
-# PDQ bits up to which `is:duplicate` counts a photo as a copy, as `photoindex dupes` does by itself.
+# PDQ bits up to which `is:duplicate` counts a photo as a near copy: by the hash alone, at once and for any number of
+# photos. `photoindex dupes` looks at the pictures too, which takes time, and so finds more and is surer.
 NEAR_BITS = 8
 _NAMES_SHOWN = 8
 _PLACES = ("city", "metropolis", "region", "country")
