@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from conftest import Shell, install_tiny_clip, shell
-from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Place, Tag, TextLine
+from photoindex.conditions import EVERYTHING
+from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Place, Problem, Tag, TextLine
 from photoindex.scan.documents import write_due_documents
+from photoindex.store.filters import finding
 from photoindex.store.library import Library
 
 
@@ -54,6 +57,25 @@ def test_the_text_in_a_picture_is_found(run: Shell) -> None:
     assert names(run, "pizzeria") == ["a.jpg"]
     assert names(run, "12,50") == ["a.jpg"]
     assert names(run, "nothing such") == []
+
+
+def test_a_file_edited_in_place_is_found_as_it_is_now_and_not_counted_twice(run: Shell) -> None:
+    before = photo("a.jpg", ocr=lines("Pizzeria Roma, Total"))
+    after = replace(before, sha256="ab" * 32)
+    broken = FoundFile("/p/broken.jpg", "/p", 1, 1, 1, 1)
+    save(run, before, photo("b.jpg", ocr=lines("Pizzeria")))
+    with Library.writing(run.folder) as library:
+        library.save([after], [(broken, Problem("corrupt", "It is broken."))])
+        write_due_documents(library)
+        with finding(library.catalog.file) as finder:
+            chosen = finder.select(EVERYTHING)
+        assert chosen.others == [before.photo_id]
+        assert library.queries.with_files([before.photo_id, after.photo_id, 1]) == {after.photo_id}
+    for query in (["pizzeria"], ["pizzeria", "year:..2000 OR -has:date"]):
+        assert sorted(names(run, *query)) == ["a.jpg", "b.jpg"]
+        assert run("search", *query, "--mode", "keyword", "--count").text.strip() == "2"
+    status = run("status", "--format", "json").json
+    assert (status["photos"], sum(status["states"].values()), status["steps"]["ocr"]) == (2, 2, {"done": 2})
 
 
 def test_every_kind_of_text_is_searched(run: Shell) -> None:

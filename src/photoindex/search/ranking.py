@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePath
 
@@ -22,6 +23,7 @@ _SPARE = 50  # rows asked for beyond the limit: the catalog may not know the pho
 
 def rank(library: Library, asked: Asked, lists: Mapping[str, RankedList], options: SearchOptions) -> Found:
     """The hits of a search, best first, out of its ranked lists."""
+    lists = _with_files(library, lists)
     matches = _matches(lists)
     kept = {i for i, match in matches.items() if match >= options.min_score} & _kept(lists)
     ranked = _fused(lists, options, lambda answer: answer.kept and answer.photo_id in kept)
@@ -42,6 +44,20 @@ def listed(library: Library, photo_ids: Sequence[int], options: SearchOptions) -
     """Photos that only pass filters, in the order they come in."""
     shown = _shown(library, [(photo_id, 0.0) for photo_id in photo_ids], options)
     return Found(tuple(Hit(place, 0.0, row) for place, (_, row) in enumerate(shown, 1)), len(photo_ids))
+
+
+def _with_files(library: Library, lists: Mapping[str, RankedList]) -> dict[str, RankedList]:
+    """Without photos that are in no file any more, and those that a scan is writing just now: they take no places."""
+    there = library.queries.with_files({answer.photo_id for answer in _answers(lists)})
+    return {
+        name: replace(
+            ranked,
+            answers=replace(
+                ranked.answers, answers=[each for each in ranked.answers.answers if each.photo_id in there]
+            ),
+        )
+        for name, ranked in lists.items()
+    }
 
 
 def _fused(

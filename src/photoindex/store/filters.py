@@ -87,8 +87,8 @@ class Finder:
         """Photos that fulfil it and have a file, newest first."""
         question = _Question(self._con)
         where = question.sql(condition)
-        photos = f"""FROM photos p LEFT JOIN metadata m USING (photo_id) {question.joins()}
-            WHERE p.photo_id IN (SELECT photo_id FROM files) AND """  # noqa: S608
+        where = f"(p.photo_id IN (SELECT photo_id FROM files WHERE photo_id IS NOT NULL) AND {where})"  # noqa: S608
+        photos = f"FROM photos p LEFT JOIN metadata m USING (photo_id) {question.joins()} WHERE"
         try:
             ids = self._ids(f"{photos} {where} ORDER BY m.taken_at DESC NULLS LAST, p.photo_id", question.values)
             most = 2 * len(ids) > self._con.execute("SELECT count(*) FROM photos").fetchall()[0][0]

@@ -46,6 +46,7 @@ SELECT p.photo_id, CASE
 FROM photos p LEFT JOIN ledger l USING (photo_id)
 LEFT JOIN (SELECT string_split(value, ',') AS steps FROM settings WHERE key = 'steps') e ON true GROUP BY p.photo_id
 """
+_COUNTS = f"SELECT state, count(*) FROM ({_STATES}) SEMI JOIN files USING (photo_id) GROUP BY state"  # noqa: S608
 _PARTS_OF_NAME = 3  # the file's name and the two folders around it are searched
 _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
@@ -69,6 +70,17 @@ class Queries:
         """One row a photo, its first present file, or a missing one where no file is present."""
         sql = _ROWS + " QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY missing_since NULLS FIRST, path) = 1"
         return {row.photo_id: row for row in self._rows(sql, photo_ids)}
+
+    def with_files(self, photo_ids: Collection[int]) -> set[int]:
+        """Those of these photos that a file holds, present or missing; a file that was edited holds another photo."""
+        with self._file.read() as con:
+            con.register("asked", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            return {
+                row[0]
+                for row in con.execute(
+                    "SELECT DISTINCT photo_id FROM files SEMI JOIN asked USING (photo_id)"
+                ).fetchall()
+            }
 
     def file_rows(self) -> list[PhotoRow]:
         """A row for every present file of a known photo, by path; hard links to one file are that file once."""
@@ -148,18 +160,20 @@ class Queries:
         return [Failure(decode_path(row[0]), *row[1:]) for row in rows]
 
     def status(self) -> LibraryStatus:
+        """What the library holds: photos of files that are there or missing, not those that were edited away."""
         with self._file.read() as con:
-            states = dict(con.execute(f"SELECT state, count(*) FROM ({_STATES}) GROUP BY state").fetchall())  # noqa: S608
+            states = dict(con.execute(_COUNTS).fetchall())
             steps: dict[str, dict[str, int]] = {}
             for step, status, count in con.execute(
-                "SELECT step, status, count(*) FROM ledger WHERE step <> 'decode' GROUP BY ALL ORDER BY ALL"
+                "SELECT step, status, count(*) FROM ledger SEMI JOIN files USING (photo_id)"
+                " WHERE step <> 'decode' GROUP BY ALL ORDER BY ALL"
             ).fetchall():
                 steps.setdefault(step, {})[status] = count
             files = con.execute(
                 "SELECT count(*), count(*) FILTER (missing_since IS NOT NULL), count(*) FILTER (photo_id IS NULL)"
                 " FROM files"
             ).fetchall()[0]
-            photos = con.execute("SELECT count(*) FROM photos").fetchall()[0]
+            photos = con.execute("SELECT count(DISTINCT photo_id) FROM files").fetchall()[0]
             roots = con.execute("SELECT path, scanned_at FROM roots ORDER BY path").fetchall()
             models = dict(con.execute(_MODELS).fetchall())
         return LibraryStatus(
