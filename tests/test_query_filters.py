@@ -324,6 +324,7 @@ QUERIES = [
     *("year:2021..2022", "year:>2022", "month:5", "month:11..2", "month:jan", "-month:11..2"),
     *("place:paris", "place:york", 'place:"ile de france"', "place:FR", "place:de", "place:del", "-place:germany"),
     *("near:48.85,2.35~10km", "near:52.5,13.4~500m", "near:48.87,2.35~3mi", "-near:48.85,2.35~10km", "near:0,0"),
+    *("near:0,0~30000km", "-near:0,0~30000km"),
     *(
         "iso:>1600",
         "iso:400",

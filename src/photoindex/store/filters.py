@@ -197,7 +197,8 @@ class _Question:
 
     def _within(self, condition: Within) -> str:
         self.values += [condition.latitude, condition.latitude, condition.longitude, condition.km]
-        return f"coalesce({_KM} <= ?, false)"
+        # least() leaves NULL out, so that a photo without a position would be at the far end of the world
+        return f"({KNOWN['gps']} AND {_KM} <= ?)"
 
     def _column(self, column: str) -> str:
         if column.startswith("c."):
