@@ -62,6 +62,9 @@ def _unusable(facts: ModelFacts) -> Finding:
 
 
 def _refused(facts: ModelFacts, form: str, why: str) -> Finding:
-    kinds = {"visual": "pictures", "text": "queries"}
-    text = f"{facts.model}: the fast form for {kinds.get(form, form)} failed its check and is not used: {why}."
+    if form == "text":  # nothing else encodes words, and making the form again from the same weights changes nothing
+        text = f"{facts.model}: the form for queries failed its check: {why}."
+        advice = "Words are not searched by meaning, and it makes no zero-shot tags. Choose another embedding model:"
+        return _finding("problem", "form_refused", text, advice, "photoindex models list", "photoindex models use NAME")
+    text = f"{facts.model}: the fast form for pictures failed its check and is not used: {why}."
     return _finding("warning", "form_refused", text, "torch runs it instead, which is slower and starts later.")
