@@ -46,7 +46,7 @@ def looks(
     ids = {(i, j): (photos[i].photo_id, photos[j].photo_id) for i, j in pairs}
     known = library.likeness.looks([*ids.values()], VERSION)
     # Which turn is tried depends on tiers and threshold; what another turn showed is no answer.
-    found = {pair: seen for pair, turn in pairs.items() if (seen := known.get(ids[pair])) and seen.turn == turn}
+    found = {pair: old for pair, turn in pairs.items() if (old := known.get(ids[pair])) and old.turn == turn}
     missing = sorted(pair for pair in pairs if pair not in found)
     if missing:
         require_opencv()
