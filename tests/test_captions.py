@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from conftest import Shell
-from photoindex.errors import ModelBroken
+from photoindex.errors import ModelBroken, RuntimeRefused
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel, ModelSpec
-from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Picture, photo_id_of
+from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Picture, RuntimeOptions, photo_id_of
 from photoindex.steps import STEPS, Stopped, open_model_step
 from photoindex.steps.captions import Captions
 from photoindex.store.library import Library
@@ -96,6 +96,20 @@ def test_a_batch_gives_what_its_pictures_give_alone_every_time(folder: Path) -> 
     together = described(step, pixels)
     assert described(step, pixels) == together
     assert [described(step, pixels[n : n + 1])[0] for n in range(4)] == together
+
+
+def test_captions_run_on_what_is_asked_for_or_not_at_all(folder: Path) -> None:
+    assert Captions(installed(folder), RuntimeOptions(runtime="torch-cpu")).runtime == "torch-cpu-f32"
+    with pytest.raises(RuntimeRefused, match="torch-cpu-f32"):
+        Captions(installed(folder), RuntimeOptions(runtime="openvino"))
+
+
+def test_a_runtime_may_be_named_for_captions(run: Shell, photos: Path, folder: Path) -> None:
+    with_model(run, folder)
+    arguments = ("--profile", "captioned", "--steps", "captions", "--runtime")
+    assert "torch-cpu-f32" in run("scan", photos / "2023", *arguments, "captions=openvino", code=None).err
+    report = run("scan", photos / "2023", *arguments, "captions=torch-cpu", "--format", "json").json
+    assert report["steps"]["captions"]["done"] > 0
 
 
 def test_the_length_is_bounded(folder: Path) -> None:

@@ -130,7 +130,7 @@ def run_scan(
     from photoindex.runtimes.selection import check_runtime
     from photoindex.scan import scan as run
     from photoindex.scan.roots import check_roots
-    from photoindex.steps import choose_steps
+    from photoindex.steps import STEPS, choose_steps
 
     settings = read_settings(library, models=models)
     check_roots(folders)  # before a library is made for a folder that is not there
@@ -138,7 +138,7 @@ def run_scan(
     if options.profile is not None:
         registry.for_profile(options.profile)
     choose_steps((*(options.steps or ()), *options.rescan))
-    check_runtime(options.runtime.runtime, [spec.name for spec in choose_steps(None) if spec.task])
+    check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
     _check_home(settings.library, folders)
     with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
         told = replace(options, stop=stopped.is_set, progress=view.show, tell=view.note)

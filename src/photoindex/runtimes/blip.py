@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from photoindex.errors import RuntimeUnavailable
+from photoindex.runtimes.candidates import Candidate
 from photoindex.runtimes.openclip import CannotBuild
+from photoindex.runtimes.selection import select
 from photoindex.runtimes.session import Arrays
 from photoindex.runtimes.torch_session import Device, Precision, accelerators
 
@@ -111,21 +114,27 @@ class BlipSession:
         return torch.tensor(values, device=self._device).view(1, 3, 1, 1)
 
 
-def open_blip(folder: Path, *, beams: int, tokens: int, threads: int | None = None) -> BlipSession:
+def open_blip(
+    folder: Path, *, beams: int, tokens: int, threads: int | None = None, runtime: str | None = None
+) -> BlipSession:
     """The session on the first device and precision that it runs on: float16 on a GPU, float32, the CPU.
 
-    Raises CannotBuild, and RuntimeUnavailable with the reason of every rung that failed.
+    `runtime` overrides the choice. Raises CannotBuild, RuntimeRefused, and RuntimeUnavailable with the reason of every
+    rung that failed.
     """
     failures = []
     rungs: list[tuple[Device, Precision]] = [(gpu, p) for gpu in accelerators() for p in ("f16", "f32")]
-    for device, precision in [*rungs, ("cpu", "f32")]:
+    load = partial(BlipSession, folder, beams=beams, tokens=tokens, threads=threads)
+    found = [
+        Candidate(f"torch-{device}-{precision}", partial(load, device=device, precision=precision))
+        for device, precision in [*rungs, ("cpu", "f32")]
+    ]
+    for rung in select(found, runtime, folder.name):
         try:
-            session = BlipSession(
-                folder, device=device, precision=precision, beams=beams, tokens=tokens, threads=threads
-            )
+            session = cast(BlipSession, rung.open())
             session.run({"pixels": np.full((1, session.side, session.side, 3), 128, np.uint8)})
         except (RuntimeError, AssertionError, RuntimeUnavailable) as error:  # torch asserts that CUDA was compiled in
-            failures.append(f"torch-{device}-{precision}: {' '.join(str(error).split())[:300]}")
+            failures.append(f"{rung.name}: {' '.join(str(error).split())[:300]}")
             continue
         return session
     raise RuntimeUnavailable(folder.name, "; ".join(failures))

@@ -30,14 +30,19 @@ class Captions:
     """The captions step. One view, squashed to a square; facts are texts, empty where the model finds no words."""
 
     def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
-        """Loads weights and word pieces. Raises ModelBroken where they do not fit, or RuntimeUnavailable."""
+        """Loads weights and word pieces. `options.runtime` overrides the choice.
+
+        Raises ModelBroken where they do not fit, RuntimeRefused, or RuntimeUnavailable.
+        """
         self.model = installed.spec.name
         beams, tokens = (
             int(installed.spec.options.get(name, usual)) for name, usual in (("beams", _BEAMS), ("tokens", _TOKENS))
         )
         try:
             self._words = _read_words(installed)
-            self._session = open_blip(installed.path, beams=beams, tokens=tokens, threads=options.threads)
+            self._session = open_blip(
+                installed.path, beams=beams, tokens=tokens, threads=options.threads, runtime=options.runtime
+            )
         except CannotBuild as error:
             command = f"photoindex models pull {installed.spec.name}"
             raise ModelBroken(installed.spec.name, str(error), command) from error
