@@ -17,6 +17,9 @@ from photoindex.errors import ModelBroken, RuntimeRefused
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Picture, RuntimeOptions, photo_id_of
+from photoindex.scan.budget import batch_limits, plan_scan
+from photoindex.scan.options import ScanOptions
+from photoindex.scan.steps import Steps
 from photoindex.steps import STEPS, Stopped, open_model_step
 from photoindex.steps.captions import Captions
 from photoindex.store.library import Library
@@ -110,6 +113,12 @@ def test_a_runtime_may_be_named_for_captions(run: Shell, photos: Path, folder: P
     assert "torch-cpu-f32" in run("scan", photos / "2023", *arguments, "captions=openvino", code=None).err
     report = run("scan", photos / "2023", *arguments, "captions=torch-cpu", "--format", "json").json
     assert report["steps"]["captions"]["done"] > 0
+
+
+def test_memory_limits_how_many_pictures_are_captioned_at_once(folder: Path) -> None:
+    steps = Steps([STEPS["captions"]], installed={"captions": installed(folder)})
+    plan = plan_scan(steps, ["captions"], ScanOptions(max_memory=8 << 30))
+    assert set(batch_limits(steps, plan.passes[0])) == {"captions"}
 
 
 def test_the_length_is_bounded(folder: Path) -> None:

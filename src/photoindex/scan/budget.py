@@ -32,7 +32,11 @@ _CUDA_CONTEXT = 1_000 * _MB  # estimated
 _HELD = {"openvino": (2.1, 80 * _MB), "onnxruntime": (1.1, 40 * _MB), "torch": (1.1, 0)}
 _HELD_WHOLE = 2.7
 # Tasks whose models take a batch at once, by device; the others look at one picture after the other.
-_TOGETHER: dict[Task, dict[str, int]] = {"embedding": {"cpu": 8, "cuda": 64}, "tags": {"cpu": 4, "cuda": 32}}
+_TOGETHER: dict[Task, dict[str, int]] = {
+    "embedding": {"cpu": 8, "cuda": 64},
+    "tags": {"cpu": 4, "cuda": 32},
+    "captions": {"cpu": 4, "cuda": 32},
+}
 _OF_LIBRARIES = {"faces": "onnxruntime"}  # tasks whose library decides what runs them
 
 
