@@ -25,7 +25,7 @@ from photoindex.pure.tag_rules import in_force
 from photoindex.records import FoundFile, Picture, Problem, Tag, View
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.ram_plus import RamPlusSession, load_ram_plus, normalise, open_ram_plus
-from photoindex.steps import STEPS, Stopped, open_model_step, step_with
+from photoindex.steps import STEPS, Stopped, open_model_step, step_with, with_dependents
 from photoindex.steps.ram_plus import FLOOR, KEPT, RamPlusTags, read_thresholds, rule_of
 from tag_rule import lets_through
 
@@ -500,3 +500,14 @@ def test_the_full_size_network_loads_without_a_copy_and_scores_4585_tags(tmp_pat
     assert np.isfinite(found["logits"]).all()
     assert np.ptp(found["scores"]) > 0
     session.close()
+
+
+def test_new_vectors_make_only_the_tags_due_that_build_on_them() -> None:
+    models = load_registry(None).models
+    ram = next(model for model in models.values() if model.architecture == "ram-plus")
+    zero_shot = next(model for model in models.values() if model.architecture == "zero-shot")
+    assert with_dependents("embedding", {"tags": ram}) == ["embedding"]
+    assert (
+        with_dependents("embedding", {"tags": zero_shot}) == with_dependents("embedding", {}) == ["embedding", "tags"]
+    )
+    assert with_dependents("metadata", {"tags": ram}) == ["metadata", "place"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 import photoindex
 from photoindex.errors import PhotoindexError
 from photoindex.models.registry import Registry
+from photoindex.models.spec import ModelSpec, Task
 from photoindex.models.words import read_categories
 from photoindex.records import ScanReport
 from photoindex.runtimes.selection import check_runtime
@@ -63,7 +64,8 @@ def scan(
     run_id = library.catalog.start_run(photoindex.__version__, folders, remember_profile(library, options.profile))
     try:
         library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
-        _prepare(library, steps, compared, models_dir, options)
+        _prepare(library, steps, models_dir)
+        _record_files(library, compared, models, options)
         try:
             Work(library, steps, compared, run_id, tally, options).run()
         finally:
@@ -83,10 +85,8 @@ def _end_run(library: Library, outcome: str, report: ScanReport) -> None:
     library.catalog.end_run(report.run_id, outcome, report.found, report.analysed, report.failed)
 
 
-def _prepare(
-    library: Library, steps: Steps, compared: Sequence[Comparison], models_dir: Path, options: ScanOptions
-) -> None:
-    """Bring catalog and vectors in line with the models in use and with what the walk told."""
+def _prepare(library: Library, steps: Steps, models_dir: Path) -> None:
+    """Bring catalog and vectors in line with each other and with the models in use."""
     library.expect_versions(steps.versions())
     take_back_vectors(library, steps)
     if "tags" in steps.installed:
@@ -94,7 +94,6 @@ def _prepare(
     if "embedding" in steps.installed and EMBEDDING not in library.catalog.settings():
         library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
     _sweep(library)
-    _record_files(library, compared, options)
 
 
 def _found_categories(library: Library) -> None:
@@ -111,20 +110,22 @@ def _sweep(library: Library) -> None:
         library.vectors.sweep(table, known)
 
 
-def _record_files(library: Library, compared: Sequence[Comparison], options: ScanOptions) -> None:
+def _record_files(
+    library: Library, compared: Sequence[Comparison], models: Mapping[Task, ModelSpec], options: ScanOptions
+) -> None:
     """Everything that the walk alone tells: no file is read for it."""
     for result in compared:
         catalog = library.catalog
         if result.placed or result.moved_from:
             catalog.place_files(result.placed, result.moved_from)
         if result.residecared:
-            catalog.sidecars_changed(result.residecared, with_dependents("metadata"))
+            catalog.sidecars_changed(result.residecared, with_dependents("metadata", models))
         if result.missing:
             catalog.mark_missing(result.missing)
         if not options.stop():
             catalog.replace_walk_problems(result.root, result.problems)
         among = result.seen if options.include or options.exclude else None
-        for step in {name for asked in options.rescan for name in with_dependents(asked)}:
+        for step in {name for asked in options.rescan for name in with_dependents(asked, models)}:
             catalog.make_due(result.root, step=step, among=among)
         if options.retry_failed:
             catalog.make_due(result.root, failed=True, among=among)

@@ -109,9 +109,12 @@ def step_with(spec: StepSpec, model: ModelSpec) -> StepSpec:
     return STEPS_BY_ARCHITECTURE.get((spec.name, model.architecture), spec)
 
 
-def with_dependents(step: str) -> list[str]:
-    """A step and those that build on its facts."""
-    return [spec.name for spec in STEPS.values() if spec.name == step or step in spec.needs]
+def with_dependents(step: str, models: Mapping[Task, ModelSpec]) -> list[str]:
+    """A step and those that build on its facts, as they run with `models`."""
+    specs = [
+        step_with(spec, models[spec.task]) if spec.task and spec.task in models else spec for spec in STEPS.values()
+    ]
+    return [spec.name for spec in specs if spec.name == step or step in spec.needs]
 
 
 def open_model_step(spec: StepSpec, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> ModelStep:
