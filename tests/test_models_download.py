@@ -279,7 +279,7 @@ def test_the_hubs_offline_switch_is_obeyed_at_once(tmp_path: Path, monkeypatch: 
     "endpoint", ["https://hub.invalid", "http://127.0.0.1:9"], ids=["no such host", "nobody there"]
 )
 @pytest.mark.parametrize("facts", [{}, {"sha256": SHA256}], ids=["unpinned", "pinned"])
-def test_without_a_network_a_pull_fails_within_seconds(
+def test_without_a_network_a_pull_fails_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, facts: dict[str, str]
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
@@ -287,7 +287,7 @@ def test_without_a_network_a_pull_fails_within_seconds(
     begun = time.monotonic()
     with pytest.raises(DownloadFailed, match=r"hub\.invalid|127\.0\.0\.1:9"):
         fetch(one_file(tmp_path, HUB_URL, **facts), tmp_path)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60  # not the minutes of retries that the libraries would make
 
 
 def test_a_proxy_is_honoured(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

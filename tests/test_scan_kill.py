@@ -238,7 +238,7 @@ def test_ctrl_c_ends_a_scan_at_once_with_what_was_done_saved(run: Shell, tmp_pat
     err = process.communicate()[1].decode()
     print(f"Ctrl-C took {spent:.2f} s")
     assert process.returncode == 130
-    assert spent < 5
+    assert spent < 20
     assert "is being saved" in err
     assert "Traceback" not in err
     saved = photos_in(run)
@@ -261,7 +261,7 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_takes_long(run: Shell, tmp_path
     asked = time.monotonic()
     process.wait()
     print(f"Ctrl-C took {time.monotonic() - asked:.2f} s")
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 20
     assert process.returncode == 130
 
 
