@@ -64,12 +64,20 @@ def test_the_tier_of_a_pair(a: DupeFacts, b: DupeFacts, seen: Evidence, expected
 
 
 @pytest.mark.parametrize("equal", [True, False])
-def test_pictures_of_several_frames_are_duplicates_of_nothing(equal: bool) -> None:
+def test_pictures_of_several_pages_are_duplicates_of_nothing(equal: bool) -> None:
     pages = replace(BARE, format="TIFF", frames=3)
     for other in (BARE, pages, replace(pages, frames=2)):
         assert tier(pages, other, Evidence(0, SAME, equal)) == "similar"
     assert tier(replace(pages, format="MPO"), BARE, Evidence(0, SAME, equal)) == "re-encoded"
+    assert tier(replace(BARE, format="PSD", frames=2), BARE, Evidence(0, SAME, equal)) == "re-encoded"
     assert differences(BARE, replace(BARE, sha256="b", frames=2)) == ("2 frames, not 1",)
+
+
+def test_animations_of_one_length_are_re_encoded_and_it_is_said_what_was_compared() -> None:
+    gif, webp = replace(BARE, format="GIF", frames=42), replace(BARE, sha256="b", format="WEBP", frames=42)
+    assert tier(gif, webp, Evidence(0, SAME, True)) == "re-encoded"
+    assert tier(gif, replace(webp, frames=41), Evidence(0, SAME, True)) == "similar"
+    assert "only the first of 42 frames was compared" in differences(gif, webp)
 
 
 def test_frames_of_a_series_within_a_second_are_a_burst_unless_nothing_differs() -> None:

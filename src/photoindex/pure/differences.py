@@ -17,6 +17,8 @@ def differences(kept: DupeFacts, other: DupeFacts) -> tuple[str, ...]:
         found.append(f"{other.width}x{other.height}, not {kept.width}x{kept.height}")
     if kept.frames != other.frames:
         found.append(f"{other.frames} {'frame' if other.frames == 1 else 'frames'}, not {kept.frames}")
+    elif kept.frames > 1 and kept.format not in ("MPO", "PSD"):
+        found.append(f"only the first of {kept.frames} frames was compared")
     if not 0.95 < other.size / max(kept.size, 1) < 1.05:
         found.append(f"{100 * other.size / max(kept.size, 1):.0f} % of the bytes")
     found += _metadata(kept, other)

@@ -43,6 +43,7 @@ _BURST_PDQ = 90
 _CONFIDENT_PDQ = 31
 _EXIF_DATES = ("exif_original", "exif_digitized")
 _QUARTER_HOURS = 900.0
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF", "JXL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def relation(a: DupeFacts, b: DupeFacts, paths_a: Iterable[str], paths_b: Iterab
     if seen.look is not None and is_same_picture(seen.look):
         if are_different_shots(a, b, paths, seen.look):
             return BURST if in_burst(a, b) else SIMILAR
-        if _has_pages(a) or _has_pages(b):
+        if (_has_pages(a) or _has_pages(b)) and not _is_same_animation(a, b):
             return SIMILAR
         return EDITED if edits(seen.look) else RE_ENCODED
     if in_burst(a, b) and _looks_related(seen):
@@ -73,8 +74,16 @@ def relation(a: DupeFacts, b: DupeFacts, paths_a: Iterable[str], paths_b: Iterab
 
 
 def _has_pages(facts: DupeFacts) -> bool:
-    """Whether there is more in the file than the picture that was compared. A camera's MPO adds previews only."""
-    return facts.frames > 1 and facts.format != "MPO"
+    """Whether there is more in the file than the picture that was compared.
+
+    Not so for a camera's MPO, which adds previews only, and a PSD, whose layers make up the one picture.
+    """
+    return facts.frames > 1 and facts.format not in ("MPO", "PSD")
+
+
+def _is_same_animation(a: DupeFacts, b: DupeFacts) -> bool:
+    """Animations of one first frame and length are taken for one; scanned pages share their first page too often."""
+    return a.frames == b.frames and a.format in _ANIMATED and b.format in _ANIMATED
 
 
 def is_same_picture(look: Look) -> bool:
