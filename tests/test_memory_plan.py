@@ -1,5 +1,6 @@
 """Amounts of memory, the planner that keeps a scan within one, and what a machine may give."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from photoindex.pure.memory_plan import (
 from photoindex.pure.sizes import parse_size, show_size
 from photoindex.records import MemoryPlan
 from photoindex.runtimes.machine_memory import MachineMemory, default_budget, read_machine_memory
+from photoindex.scan.room import PIXEL, Room
 
 MB, GB = 1_000_000, 1_000_000_000
 STEPS = ("ocr", "embedding", "tags", "faces", "caption")
@@ -304,3 +306,9 @@ def test_the_default_leaves_room_for_others() -> None:
     assert default_budget(MachineMemory(16 * GB, 15 * GB)) == 12 * GB
     assert default_budget(MachineMemory(16 * GB, 10 * GB)) == 9 * GB
     assert default_budget(MachineMemory(16 * GB, 1 * GB)) == 8 * GB
+
+
+def test_one_large_picture_at_a_time_may_take_what_the_plan_leaves_over() -> None:
+    plan = MemoryPlan(budget=8 * 2**30, bytes=5 * 2**30, workers=2, prefetch=1, batch=8, max_pixels=200_000_000)
+    assert Room.of(plan, "turns").most == 200_000_000 * PIXEL + 3 * 2**30
+    assert Room.of(replace(plan, bytes=plan.budget), "turns").most == 200_000_000 * PIXEL

@@ -33,7 +33,8 @@ class Room:
 
     @classmethod
     def of(cls, plan: MemoryPlan, turns: str) -> Room:
-        return cls(plan.max_pixels * PIXEL, USUAL_PIXELS * PIXEL, turns, show_size(plan.budget))
+        spare = max(0, plan.budget - plan.bytes)  # only one worker at a time has a large picture, so it may take all
+        return cls(plan.max_pixels * PIXEL + spare, USUAL_PIXELS * PIXEL, turns, show_size(plan.budget))
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
