@@ -126,6 +126,7 @@ class Shell:
             patch.setattr(sys, "argv", ["photoindex", *map(os.fspath, arguments)])
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
+            patch.setattr(os, "_exit", sys.exit)  # else a command that leaves at once takes all tests along, silently
             try:
                 main()
                 ended = 0

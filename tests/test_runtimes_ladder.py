@@ -288,3 +288,5 @@ def test_a_call_that_comes_back_in_time_gives_its_result_and_one_that_does_not_i
         attendant.call(lambda: broken(None), 5.0)
     with pytest.raises(Hung, match=r"did not come back within 0\.1 seconds"):
         attendant.call(lambda: time.sleep(1.0), 0.1)
+    attendant._thread.join(20)
+    assert not attendant._thread.is_alive()  # it came back late: nothing of it is stuck any more

@@ -67,6 +67,8 @@ class Attendant:
         while (job := self._jobs.get()) is not None:
             job()
             del job
+            if self._thread.name == STUCK:  # it came back after all; nobody waits for it any more
+                return
 
 
 def stuck_threads() -> int:
