@@ -485,6 +485,7 @@ def test_it_works_without_a_library_and_without_weights(run: Shell) -> None:
     assert not run.folder.exists()
 
 
+@pytest.mark.slow
 def test_every_stage_is_measured_on_ones_own_pictures_and_what_fell_is_told(tiny_clip: Shell, tmp_path: Path) -> None:
     with (tiny_clip.home / "models.toml").open("a") as file:
         file.write('\n[profiles.vectors]\nembedding = "tiny-clip"\ntags = "zero-shot-tiny-clip"\n')

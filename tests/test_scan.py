@@ -590,6 +590,7 @@ def two_large_models(tiny_clip: Shell) -> Shell:
 PASSES = ("--profile", "tiny", "--steps", "metadata,place,hash,ocr,embedding,tags", "--max-memory", "2300M")
 
 
+@pytest.mark.slow
 def test_models_that_do_not_fit_together_take_turns_over_the_same_photos(two_large_models: Shell, sound: Path) -> None:
     run = two_large_models
     ran = run("scan", sound, *PASSES, "--limit", "4", "--format", "json")
@@ -605,6 +606,7 @@ def test_models_that_do_not_fit_together_take_turns_over_the_same_photos(two_lar
     assert run.rows("SELECT count(DISTINCT photo_id), count(*) FROM ledger WHERE status = 'done'") == [(4, 24)]
 
 
+@pytest.mark.slow
 def test_a_scan_stopped_between_passes_goes_on_with_what_is_left(two_large_models: Shell, sound: Path) -> None:
     run, seen = two_large_models, []
     settings = read_settings()

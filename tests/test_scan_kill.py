@@ -200,7 +200,8 @@ def group_is_gone(process: subprocess.Popen[bytes], within_s: float) -> bool:
     return False
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 6])
 def test_a_scan_killed_again_and_again_ends_like_one_that_was_not(
     run: Shell, tmp_path: Path, ended: Register, kills: int
 ) -> None:
