@@ -26,6 +26,7 @@ def measured(run: Shell) -> Background:
     return found
 
 
+@pytest.mark.slow
 def test_photos_that_come_are_added_to_what_was_measured(tiny_clip: Shell, tmp_path: Path) -> None:
     photos = tmp_path / "scenes"
     photos.mkdir()

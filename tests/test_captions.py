@@ -94,6 +94,7 @@ def test_captions_are_those_that_transformers_gives(folder: Path) -> None:
     assert (step.runtime, step.views[0].size, step.views[0].mode) == ("torch-cpu-f32", SIDE, "squash")
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_its_pictures_give_alone_every_time(folder: Path) -> None:
     step, pixels = Captions(installed(folder)), noise(4)
     together = described(step, pixels)
@@ -107,6 +108,7 @@ def test_captions_run_on_what_is_asked_for_or_not_at_all(folder: Path) -> None:
         Captions(installed(folder), RuntimeOptions(runtime="openvino"))
 
 
+@pytest.mark.slow
 def test_a_runtime_may_be_named_for_captions(run: Shell, photos: Path, folder: Path) -> None:
     with_model(run, folder)
     arguments = ("--profile", "captioned", "--steps", "captions", "--runtime")
