@@ -199,6 +199,12 @@ def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
 
 def test_a_process_that_does_not_end_is_ended_and_says_nothing_of_its_candidate(tmp_path, monkeypatch):
     monkeypatch.setattr(calibration, "_GRACE_S", 0.001)
+
+    class Endless(subprocess.Popen):
+        def __init__(self, _, **more):
+            super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **more)
+
+    monkeypatch.setattr(calibration.subprocess, "Popen", Endless)
     with pytest.raises(Disturbed, match="no end within"):
         calibration.measure_apart(form(tmp_path), rung("a-cpu-f32"), tmp_path / "x.npz", AUTOMATIC, "scan", 0.0)
 
