@@ -56,9 +56,8 @@ def test_a_date_that_only_the_file_system_gives_is_marked(filled: Shell) -> None
     rows = filled("search", "name:beach").text.splitlines()
     assert all("~2" in row for row in rows[1:])
     assert "~" not in filled("search", "name:paris").text
-    sources = {
-        Path(hit["path"]).name: hit["taken_source"] for hit in filled("search", "has:date", "--format", "json").json
-    }
+    hits = filled("search", "name:beach OR name:paris", "--format", "json").json
+    sources = {Path(hit["path"]).name: hit["taken_source"] for hit in hits}
     assert sources["paris.jpg"] == "exif_original"
     assert sources["beach.webp"] == "file_time"
 
@@ -111,6 +110,13 @@ def test_models_are_listed_as_rows(run: Shell) -> None:
     rows = list(csv.DictReader(io.StringIO(run("models", "list", "--format", "csv").text)))
     assert [row["name"] for row in rows] == [model["name"] for model in objects]
     assert list(rows[0]) == list(objects[0])
+
+
+@pytest.mark.parametrize("command", [["search", "format:jpeg"], ["models", "list"], ["failures"], ["status"]])
+def test_a_table_that_is_piped_has_no_blanks_at_the_ends_of_its_lines(filled: Shell, command: list[str]) -> None:
+    lines = filled(*command).text.splitlines()
+    assert len(lines) > 1
+    assert [line for line in lines if line != line.rstrip()] == []
 
 
 def test_shorten_leaves_out_the_middle() -> None:

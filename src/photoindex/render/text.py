@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+
+from photoindex.pure.sizes import show_bytes as size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+__all__ = ["console", "note", "point_out", "pointer", "print_line", "print_part", "short_path", "size", "visible"]
 _WIDE = 4_000
 _AROUND = 60  # characters shown on either side of what `pointer` points at
 
@@ -35,22 +39,28 @@ def short_path(path: str) -> str:
     return visible(path.removeprefix(here))
 
 
-def size(count: float) -> str:
-    """Bytes in decimal units, as file managers show them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def console(error: bool = False) -> Console:
     """A Rich console for stdout or stderr; where that is no terminal, wide and without colour or boxes."""
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    width = None if stream.isatty() else _WIDE
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=not stream.isatty())
+    if stream.isatty():
+        return Console(file=stream, highlight=False, markup=False, emoji=False)
+    plain = cast("IO[str]", _Trimmed(stream))
+    return Console(file=plain, width=_WIDE, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+class _Trimmed:
+    """A stream whose lines lose the blanks at their ends: those that pad a table's last column."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(re.sub(r" +(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def pointer(text: str, at: tuple[int, int]) -> list[str]:
@@ -70,6 +80,16 @@ def _cells(text: str) -> int:
 def note(message: str) -> None:
     """One line for a person, on stderr."""
     print(f"photoindex: {visible(message)}", file=sys.stderr, flush=True)
+
+
+def print_part(text: str) -> None:
+    """A part of a line on stdout, shown at once: a question, or what was typed."""
+    print(text, end="", flush=True)
+
+
+def print_line(text: str) -> None:
+    """The end of such a line."""
+    print(visible(text), flush=True)
 
 
 def point_out(text: str, at: tuple[int, int]) -> None:
