@@ -313,16 +313,31 @@ def test_candidates_that_were_all_refused_are_not_measured_at_every_scan(clip, t
     open_session(forms.visual, options=options, probe=pixels, expected=vectors, kept_in=tmp_path).close()
 
 
-def test_those_that_come_near_the_best_are_measured_twice_and_a_disturbed_one_is_made_good(tmp_path):
-    times = {"a-cpu-f32": [0.15, 0.08], "b-cpu-f32": [0.10, 0.12], "far-cpu-f32": [0.9]}
+def test_those_that_stay_near_the_best_are_measured_again_and_a_disturbed_one_is_made_good(tmp_path):
+    times = {"a-cpu-f32": [0.15, 0.13, 0.08], "b-cpu-f32": [0.10, 0.12, 0.11], "far-cpu-f32": [0.9]}
+    left = {name: list(each) for name, each in times.items()}
 
     def measures(candidate, _):
-        return measured(candidate.name, times[candidate.name].pop(0))
+        return measured(candidate.name, left[candidate.name].pop(0))
 
     found = calibrate(form(tmp_path), [rung(name) for name in times], ROWS, None, kept_in=tmp_path, measurer=measures)
-    assert {each.runtime: each.seconds[1] for each in found} == {
-        "a-cpu-f32": 0.08,
-        "b-cpu-f32": 0.10,
-        "far-cpu-f32": 0.9,
-    }
+    assert {each.runtime: each.seconds[1] for each in found} == {name: min(each) for name, each in times.items()}
+    assert left == {"a-cpu-f32": [], "b-cpu-f32": [], "far-cpu-f32": []}
     assert pick(found, "scan").runtime == "a-cpu-f32"
+
+
+def test_for_a_search_what_starts_slowly_is_not_looked_at_again(tmp_path):
+    looks = []
+
+    def measures(candidate, _):
+        looks.append(candidate.name)
+        seconds = {"a-cpu-f32": 0.2, "b-cpu-f32": 0.21, "slow-start-cpu-f32": 5.0}[candidate.name]
+        return Measurement(candidate.name, load_s=seconds, first_s=0.0, seconds={1: 0.1}, memory={1: 10})
+
+    rungs = [rung(name) for name in ("a-cpu-f32", "b-cpu-f32", "slow-start-cpu-f32")]
+    calibrate(form(tmp_path), rungs, ROWS, None, kept_in=tmp_path, purpose="search", measurer=measures)
+    assert {name: looks.count(name) for name in set(looks)} == {
+        "a-cpu-f32": 5,
+        "b-cpu-f32": 5,
+        "slow-start-cpu-f32": 1,
+    }

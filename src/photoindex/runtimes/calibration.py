@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from photoindex.events import timed
 from photoindex.records import AUTOMATIC, RuntimeOptions
 from photoindex.runtimes.candidates import Candidate, Purpose
 from photoindex.runtimes.faults import one_line
@@ -28,13 +29,18 @@ from photoindex.runtimes.session import Arrays
 FORMAT = 1
 SIZES: Mapping[str, tuple[int, ...]] = {"cpu": (1, 2, 4, 8), "cuda": (1, 8, 16, 32, 64), "mps": (1, 4, 8, 16, 32)}
 _OTHER_SIZES = (1, 4, 8, 16)
+_SLOW_STARTERS = ("cuda", "tensorrt", "coreml", "dml", "mps", "gpu", "npu")  # kernels are made at the first runs
 # One run stays well under a second, so that Ctrl-C is obeyed.
 RUN_S = 0.5
 # A larger batch takes more memory: it must be this much faster to be chosen.
 _WORTH = 1.02
 _KEPT = 8
-# How near to the best a candidate must be to be measured twice.
-_NEAR = 0.5
+# How near to the best a candidate must be to be measured again: look after look, the field narrows.
+_NEAR = (0.5, 0.75, 0.85, 0.85)
+# The part of the budget that the first look, at all candidates, may take for its runs.
+_FIRST = 0.25
+# The longest that the runs of a further look may take, in seconds.
+_LOOK_S = 3.0
 # What a process takes before it measures: imports, loading, the first runs. Beyond that it is taken to hang.
 _GRACE_S = 30.0
 # How often it is asked whether to stop while a process measures.
@@ -134,7 +140,7 @@ def calibrate(
     """
     usable = [rung for rung in rungs if rung.absent is None]
     if measurer is not None:
-        found, sound = _within(usable, budget_s, measurer, options.stop)
+        found, sound = _within(usable, budget_s, purpose, measurer, options.stop)
     else:
         with tempfile.TemporaryDirectory() as folder:
             arrays = Path(folder) / "arrays.npz"
@@ -144,6 +150,7 @@ def calibrate(
             found, sound = _within(
                 usable,
                 budget_s,
+                purpose,
                 lambda rung, seconds: measure_apart(path, rung, arrays, options, purpose, seconds),
                 options.stop,
             )
@@ -153,43 +160,51 @@ def calibrate(
 
 
 def _within(
-    rungs: Sequence[Candidate], budget_s: float, measurer: Measurer, stop: Callable[[], bool]
+    rungs: Sequence[Candidate], budget_s: float, purpose: Purpose, measurer: Measurer, stop: Callable[[], bool]
 ) -> tuple[list[Measurement], bool]:
     """What was measured, and whether nothing from outside came between."""
     found: list[Measurement] = []
     sound = True
-    started = time.monotonic()
-    for at, rung in enumerate(rungs):
-        left = budget_s - (time.monotonic() - started)
-        if stop() or (found and left <= 0):
+    ends = time.monotonic() + budget_s
+    for rung in rungs:
+        if stop() or (found and time.monotonic() >= ends):
             break
         try:
-            found.append(measurer(rung, max(0.5, left / (len(rungs) - at) / 2)))
+            found.append(measurer(rung, max(0.5, _FIRST * budget_s / len(rungs))))
         except Disturbed:
             sound = False
-    left = budget_s - (time.monotonic() - started)
-    if len(found) == len(rungs) and not stop():
-        try:
-            found = _second_look(rungs, found, measurer, left)
-        except Disturbed:
-            sound = False
+    try:
+        for near in _NEAR if len(found) == len(rungs) else ():
+            found = _look_again(rungs, found, purpose, near, lambda rung: _measured(rung, measurer, ends, stop))
+    except Disturbed:
+        sound = False
     return found, sound and not stop()
 
 
-def _second_look(
-    rungs: Sequence[Candidate], found: Sequence[Measurement], measurer: Measurer, left_s: float
+def _look_again(
+    rungs: Sequence[Candidate],
+    found: Sequence[Measurement],
+    purpose: Purpose,
+    near: float,
+    again: Callable[[Candidate], Measurement | None],
 ) -> list[Measurement]:
-    """Measure those that come near the best once more, later: what disturbed one of them is not there twice."""
-    best: dict[str, list[Pick]] = {"scan": rank(found, "scan"), "search": rank(found, "search")}
-    near = {each.runtime for each in best["scan"] if each.score >= _NEAR * best["scan"][0].score}
-    near |= {each.runtime for each in best["search"] if each.score >= best["search"][0].score / _NEAR}
-    ends = time.monotonic() + left_s
+    """Measure those that come near the best once more, later: what disturbed one of them is not there each time."""
+    scores = {each.runtime: abs(each.score) for each in rank(found, purpose)}
+    if purpose == "search":
+        scores = {name: 1 / seconds for name, seconds in scores.items()}
+    close = [name for name, score in scores.items() if score >= near * max(scores.values())]
     merged = {each.runtime: each for each in found}
-    for rung in rungs if len(near) > 1 else ():
-        if rung.name in near and time.monotonic() < ends:
-            again = measurer(rung, max(0.5, (ends - time.monotonic()) / len(near) / 2))
-            merged[rung.name] = merged[rung.name].merged(again)
+    for rung in rungs if len(close) > 1 else ():
+        more = again(rung) if rung.name in close else None
+        if more is not None:
+            merged[rung.name] = merged[rung.name].merged(more)
     return list(merged.values())
+
+
+def _measured(rung: Candidate, measurer: Measurer, ends: float, stop: Callable[[], bool]) -> Measurement | None:
+    """A further look at one candidate, of a few seconds at most; None where time is up."""
+    left = ends - time.monotonic()
+    return None if left <= 0 or stop() else measurer(rung, min(max(0.5, left / 4), _LOOK_S))
 
 
 def measure_apart(
@@ -197,34 +212,50 @@ def measure_apart(
 ) -> Measurement:
     """Measure one candidate in a process of its own. `arrays`: an .npz with the probe (p:name) and expected (e:name).
 
-    A process that crashes is a measurement with the reason in `refused`. Raises Disturbed where it was ended from
-    outside, by `options.stop` or a signal, or did not end in time.
+    A process that crashes is a measurement with the reason in `refused`. Raises Disturbed as run_apart does.
     """
     sizes = (1, 4) if purpose == "search" else SIZES.get(rung.device, _OTHER_SIZES)
     order = {
         "path": str(path),
-        "runtime": rung.name,
         "arrays": str(arrays),
         "threads": options.threads,
         "purpose": purpose,
         "sizes": sizes,
-        "budget_s": budget_s,
-        "started": time.time(),
     }
-    limit = _GRACE_S * (4 if rung.device == "cpu" else 20) + 4 * budget_s
-    done = _run_apart(json.dumps(order), limit, options.stop)
+    options.doing(f"measure {rung.name}")
+    with timed("runtime_measured", form=str(path), runtime=rung.name) as facts:
+        found = Measurement.from_json(
+            run_apart("photoindex.runtimes.measure", order, rung, budget_s, options.stop)
+        )
+        facts |= {"seconds": found.seconds, "refused": found.refused}
+    return found
+
+
+def run_apart(
+    module: str, order: Mapping[str, Any], rung: Candidate, budget_s: float, stop: Callable[[], bool]
+) -> dict[str, Any]:
+    """What the process `python -m module` says of `rung` in about `budget_s` seconds: a measurement as JSON, and more.
+
+    It is given `order` on stdin as JSON, with the name of the `runtime`, the `budget_s` and when it was `started`. One
+    that crashes gives a measurement with the reason in `refused`. Raises Disturbed where it was ended from outside,
+    by `stop` or a signal, or did not end in time.
+    """
+    whole = {**order, "runtime": rung.name, "budget_s": budget_s, "started": time.time()}
+    limit = _GRACE_S * (20 if rung.device in _SLOW_STARTERS else 4) + 4 * budget_s
+    done = _run_apart(module, json.dumps(whole), limit, stop)
     if -done.returncode in _FROM_OUTSIDE:
         raise Disturbed(f"its process was ended by signal {-done.returncode}")
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        return Measurement(rung.name, refused=one_line(f"its process ended with {done.returncode} ({last})"))
-    return Measurement.from_json(json.loads(done.stdout.strip().splitlines()[-1]))
+        return Measurement(rung.name, refused=one_line(f"its process ended with {done.returncode} ({last})")).as_json()
+    said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return said
 
 
-def _run_apart(order: str, limit_s: float, stop: Callable[[], bool]) -> subprocess.CompletedProcess[str]:
+def _run_apart(module: str, order: str, limit_s: float, stop: Callable[[], bool]) -> subprocess.CompletedProcess[str]:
     """The measuring process, in a session of its own: Ctrl-C in the terminal is for this process alone to obey."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "photoindex.runtimes.measure"],
+    process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
+        [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
