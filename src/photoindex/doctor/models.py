@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from photoindex.models.install import download_bytes, locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelSpec, Task
 from photoindex.runtimes.calibration import rank, stored
-from photoindex.runtimes.candidates import candidates
+from photoindex.runtimes.candidates import Candidate, candidates
 from photoindex.runtimes.faults import disagreement, not_numbers, one_line
 from photoindex.runtimes.measure import Measurement
 from photoindex.scan.steps import Steps
 from photoindex.steps.forms import forms_ready, read_forms
+from photoindex.steps.ocr import engines_of
 
 _OPENCV = "opencv-cpu-f32"
 
@@ -75,8 +76,10 @@ def read_models(
 
 def failure_of(installed: InstalledModel, runtime: str) -> str:
     """Why `runtime` does not run a model that it should run: it is opened and tried once more."""
-    form, _ = _form(installed)
-    found = candidates(form, installed.spec.runtimes) if form else ()
+    try:
+        _, _, found = _form(installed, installed.spec.runtimes)
+    except ModelBroken as error:
+        return one_line(str(error))
     candidate = next((each for each in found if each.name == runtime and each.absent is None), None)
     if candidate is None:
         return "it is not there"
@@ -99,7 +102,10 @@ def _read(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelFacts:
         return ModelFacts(spec.task, spec.name, state, str(error), str(error.args[-1]), size)
     except PhotoindexError as error:
         return ModelFacts(spec.task, spec.name, "broken", str(error), bytes=size)
-    return _installed(installed, size)
+    try:
+        return _installed(installed, size)
+    except ModelBroken as error:
+        return ModelFacts(spec.task, spec.name, "broken", str(error), str(error.args[-1]), size)
 
 
 def _installed(installed: InstalledModel, size: int | None) -> ModelFacts:
@@ -116,29 +122,33 @@ def _installed(installed: InstalledModel, size: int | None) -> ModelFacts:
 
 
 def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
-    form, folder = _form(installed)
-    if form is None:
-        return replace(facts, runtime=None, why="its library chooses when it is loaded")
     forms = read_forms(installed) if installed.spec.task == "embedding" else None
     allowed = installed.spec.runtimes
     refused = dict(forms.refused) if forms else {}
     if "visual" in refused:
         allowed = tuple(name for name in allowed or ("torch",) if name == "torch")
+    form, folder, found = _form(installed, allowed)
+    if form is None:
+        return replace(facts, runtime=None, why="its library chooses when it is loaded")
     kept = stored(form, folder) or []
-    ways = tuple(_way(each.name, each.absent, kept) for each in candidates(form, allowed))
+    ways = tuple(_way(each.name, each.absent, kept) for each in found)
     facts = replace(facts, prepared=True if forms else None, refused_forms=refused, ways=ways, measured=bool(kept))
     best = next((pick.runtime for pick in rank(kept, "scan")), None) if kept else None
     return _chosen(facts, best)
 
 
-def _form(installed: InstalledModel) -> tuple[Path | None, Path]:
-    """The ONNX file that decides how fast a model is, and the folder where measurements of it are kept."""
+def _form(installed: InstalledModel, allowed: Sequence[str]) -> tuple[Path | None, Path, Sequence[Candidate]]:
+    """The file that measurements are kept by, the folder where, and every way to run it. Raises ModelBroken."""
     spec = installed.spec
     if spec.task == "embedding":
         forms = read_forms(installed)
-        return forms.visual, forms.folder
+        return forms.visual, forms.folder, candidates(forms.visual, allowed)
+    if spec.task == "ocr":
+        engines = engines_of(installed)
+        return engines.form, installed.derived, engines.rungs
     name = spec.options.get("det")
-    return (installed.path / str(name) if name else None), installed.derived
+    form = installed.path / str(name) if name else None
+    return form, installed.derived, candidates(form, allowed) if form else ()
 
 
 def _way(runtime: str, absent: str | None, kept: list[Measurement]) -> Way:

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "torch", "open_clip_torch")
+_PACKAGES = (
+    "openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "torch", "open_clip_torch", "paddlepaddle",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
-from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, TextLine, Uint8Image, View
+from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, TextLine, View
+from photoindex.steps.ocr_choice import Engines, open_reader
 from photoindex.steps.work_view import WORK
 
 SINGLE_LETTER = 0.9  # the confidence that a line of a single letter needs
-
-
-class Reader(Protocol):
-    """A recogniser of text. `runtime` says what executes it, for the ledger; see Interruptible for `stop`."""
-
-    stop: Callable[[], bool]
-
-    @property
-    def runtime(self) -> str: ...
-
-    def read(self, pictures: Sequence[Uint8Image]) -> list[tuple[TextLine, ...]]:
-        """The lines of each picture (height, width, 3; uint8, RGB), from top to bottom."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class Ocr:
@@ -33,7 +19,8 @@ class Ocr:
 
     Architectures: `ppocr` (or `rapidocr`), PP-OCR detection and recognition as ONNX files; `paddleocr`, the folders
     of PaddleOCR's own models, run by the paddleocr package. Lines below the threshold `text` are dropped.
-    Raises ModelBroken, RuntimeUnavailable or DependencyBroken on loading.
+    What runs them: see ocr_choice.open_reader; `options.runtime` overrides it.
+    Raises ModelBroken, RuntimeRefused, RuntimeUnavailable or DependencyBroken on loading.
     """
 
     # Lines differ in number far more than pictures do: a dense page alone takes seconds, so few at a time.
@@ -42,7 +29,7 @@ class Ocr:
 
     def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         self.model = installed.spec.name
-        self._reader = _open_reader(installed, options)
+        self._reader = open_reader(engines_of(installed, options), installed, options)
         self._least = installed.spec.thresholds.get("text", 0.5)
 
     @property
@@ -67,29 +54,30 @@ class Ocr:
         self._reader.close()
 
 
-def _open_ppocr(installed: InstalledModel, options: RuntimeOptions) -> Reader:
-    from photoindex.steps.ocr_ppocr import PpOcr
-
-    return PpOcr(installed, options)
-
-
-def _open_paddle(installed: InstalledModel, options: RuntimeOptions) -> Reader:
-    from photoindex.steps.ocr_paddle import PaddleReader
-
-    return PaddleReader(installed, options)
-
-
-_READERS: Mapping[str, Callable[[InstalledModel, RuntimeOptions], Reader]] = {
-    "ppocr": _open_ppocr,
-    "rapidocr": _open_ppocr,
-    "paddleocr": _open_paddle,
-}
-
-
-def _open_reader(installed: InstalledModel, options: RuntimeOptions) -> Reader:
+def engines_of(installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> Engines:
+    """What could read text with this model. Raises ModelBroken where its files or its architecture are not right."""
     spec = installed.spec
-    if spec.architecture not in _READERS:
-        known = ", ".join(_READERS)
+    if spec.architecture not in _ENGINES:
+        known = ", ".join(_ENGINES)
         reason = f"its architecture {spec.architecture!r} reads no text (there are: {known})"
         raise ModelBroken(spec.name, reason, f"photoindex models pull {spec.name}")
-    return _READERS[spec.architecture](installed, options)
+    return _ENGINES[spec.architecture](installed, options)
+
+
+def _of_ppocr(installed: InstalledModel, options: RuntimeOptions) -> Engines:
+    from photoindex.steps.ocr_ppocr import engines
+
+    return engines(installed, options)
+
+
+def _of_paddle(installed: InstalledModel, _: RuntimeOptions) -> Engines:
+    from photoindex.steps.ocr_paddle import engines
+
+    return engines(installed)
+
+
+_ENGINES: Mapping[str, Callable[[InstalledModel, RuntimeOptions], Engines]] = {
+    "ppocr": _of_ppocr,
+    "rapidocr": _of_ppocr,
+    "paddleocr": _of_paddle,
+}

@@ -8,38 +8,45 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from photoindex.errors import ModelBroken, RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
-from photoindex.records import AUTOMATIC, RuntimeOptions, TextLine, Uint8Image
-from photoindex.runtimes.selection import honour
+from photoindex.records import RuntimeOptions, TextLine, Uint8Image
+from photoindex.runtimes.calibration import rank
+from photoindex.runtimes.candidates import Candidate
+from photoindex.runtimes.measure import Measurement
+from photoindex.runtimes.selection import select
+from photoindex.steps.ocr_choice import Engines
 from photoindex.steps.opencv_guard import require_one_opencv
 
 LONGEST_SIDE = 960
 _CONFIG = "inference.yml"
 _WANTED_OPENCV = "opencv-contrib-python"
+_FAMILY = "paddleocr"
+ENGINES = ("onnxruntime", "paddle")
+_WEIGHTS = {"onnxruntime": ("inference.onnx",), "paddle": ("inference.pdiparams", "inference.pdmodel")}
+_PACKAGES = {"onnxruntime": "onnxruntime", "paddle": "paddle"}
+_DISTRIBUTIONS = {"paddle": "paddlepaddle"}
 
 
 class PaddleReader:
     """Reads text with the PaddleX folders `det`, `rec` and, where there is one, `cls` (options rename them).
 
-    A folder holds `inference.yml` and the weights: `inference.onnx` runs in ONNX Runtime, anything else in Paddle
-    (the option `engine` decides otherwise). Thresholds as for PpOcr.
+    A folder holds `inference.yml` and the weights: `inference.onnx` for ONNX Runtime, `inference.pdiparams` for Paddle.
+    Thresholds as for PpOcr.
     """
 
-    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
+    def __init__(self, installed: InstalledModel, engine: str) -> None:
+        """`engine`: PaddleOCR's word for what runs it, paddle or onnxruntime."""
         require_one_opencv()
         det, rec = _folder(installed, "det"), _folder(installed, "rec")
         turn = installed.path / str(installed.spec.options.get("cls", "cls"))
-        engine = str(installed.spec.options.get("engine") or _engine_for(det))
-        if engine != "onnxruntime" and importlib.util.find_spec("paddle") is None:
-            raise RuntimeUnavailable(installed.spec.name, "its weights need the package paddlepaddle")
-        self.runtime = f"paddleocr-{engine}"
-        honour(options.runtime, self.runtime, installed.spec.name)
+        self.runtime = f"{_FAMILY}-{engine}"
         self.stop: Callable[[], bool] = lambda: False
         thresholds = installed.spec.thresholds
         arguments: dict[str, Any] = {
@@ -67,16 +74,66 @@ class PaddleReader:
         self._pipeline.close()
 
 
+def engines(installed: InstalledModel) -> Engines:
+    """ONNX Runtime, then Paddle, by the weights in the folders; the option `engine` leaves one of them.
+
+    Raises ModelBroken where the folders are not PaddleOCR's.
+    """
+    folders = [_folder(installed, "det"), _folder(installed, "rec")]
+    only = installed.spec.options.get("engine")
+    known = ENGINES if only is None or only in ENGINES else (*ENGINES, str(only))
+    rungs = tuple(_rung(installed, engine, _why_not(engine, only, folders)) for engine in known)
+
+    def load(told: RuntimeOptions, measured: Sequence[Measurement]) -> PaddleReader:
+        return _load(installed, rungs, told, measured)
+
+    return Engines(folders[0] / _CONFIG, rungs, load)
+
+
+def _rung(installed: InstalledModel, engine: str, absent: str | None) -> Candidate:
+    opener: Any = partial(PaddleReader, installed, engine)
+    return Candidate(f"{_FAMILY}-{engine}", opener, absent)
+
+
+def _load(
+    installed: InstalledModel, rungs: Sequence[Candidate], options: RuntimeOptions, measured: Sequence[Measurement]
+) -> PaddleReader:
+    """The reader of the first engine that loads, the best measured one first. Raises RuntimeUnavailable."""
+    order = [pick.runtime for pick in rank(measured, "scan")]
+    refused = {each.runtime: each.refused for each in measured if each.refused}
+    usable = select(rungs, options.runtime, installed.spec.name)
+    failures = []
+    for rung in sorted(usable, key=lambda each: order.index(each.name) if each.name in order else len(order)):
+        try:
+            if rung.name in refused:
+                raise RuntimeUnavailable(installed.spec.name, refused[rung.name])
+            opened: Any = rung.open()
+            return cast(PaddleReader, opened)
+        except RuntimeUnavailable as error:
+            failures.append(f"{rung.name}: {error.args[-1]}")
+    raise RuntimeUnavailable(installed.spec.name, "; ".join(failures))
+
+
+def _why_not(engine: str, only: str | None, folders: Sequence[Path]) -> str | None:
+    """Why this engine cannot run what is in the folders, or None."""
+    if only is not None:
+        lacking = None if engine == only else f"the model's block asks for {only}"
+    else:
+        names = _WEIGHTS[engine]
+        whole = all(any((folder / name).is_file() for name in names) for folder in folders)
+        lacking = None if whole else f"the folders hold no {names[0]}"
+    package = _PACKAGES.get(engine)
+    if lacking is None and package is not None and importlib.util.find_spec(package) is None:
+        return f"the package {_DISTRIBUTIONS.get(package, package)} is not installed"
+    return lacking
+
+
 def _folder(installed: InstalledModel, option: str) -> Path:
     folder = installed.path / str(installed.spec.options.get(option, option))
     if not (folder / _CONFIG).is_file():
         reason = f"{folder} is no model folder of PaddleOCR (it lacks {_CONFIG})"
         raise ModelBroken(installed.spec.name, reason, f"photoindex models pull {installed.spec.name}")
     return folder
-
-
-def _engine_for(folder: Path) -> str:
-    return "onnxruntime" if (folder / "inference.onnx").is_file() else "paddle"
 
 
 def _names(role: str, folder: Path, installed: InstalledModel) -> dict[str, str]:

@@ -18,9 +18,12 @@ import numpy.typing as npt
 from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
 from photoindex.records import AUTOMATIC, FloatArray, RuntimeOptions, TextLine, Uint8Image
+from photoindex.runtimes.candidates import candidates
 from photoindex.runtimes.choose import open_session
+from photoindex.runtimes.measure import Measurement
 from photoindex.runtimes.session import Session
 from photoindex.steps import Stopped
+from photoindex.steps.ocr_choice import Engines
 from photoindex.steps.opencv_guard import require_one_opencv
 
 FIRST_LOOK, CLOSER_LOOK, CLOSEST_LOOK = 640, 960, 1280  # pixels, longest side
@@ -46,15 +49,18 @@ class PpOcr:
     Thresholds: `pixel` (0.3) and `box` (0.5) of the detector, `unclip` (1.6) how far boxes grow around letters.
     """
 
-    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
+    def __init__(
+        self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC, measured: Sequence[Measurement] = ()
+    ) -> None:
+        """`measured`: what is known of the engines for both networks together; the best goes first."""
         require_one_opencv()
         spec = installed.spec
-        detector = _file(installed, "det", "PP-OCRv6_det_small.onnx")
+        detector = _detector(installed)
         recogniser = _file(installed, "rec", "PP-OCRv6_rec_small.onnx")
         self._boxes = _box_finder(spec.thresholds)
         self._letters = _letter_decoder(installed, recogniser)
-        self._det = _open(detector, spec.runtimes, options, (1, 3, 64, 64))
-        self._rec = _open(recogniser, spec.runtimes, options, (1, 3, LINE_HEIGHT, 64))
+        self._det = _open(detector, spec.runtimes, options, measured, (1, 3, 64, 64))
+        self._rec = _open(recogniser, spec.runtimes, options, measured, (1, 3, LINE_HEIGHT, 64))
         self.stop: Callable[[], bool] = lambda: False
 
     @property
@@ -141,6 +147,17 @@ class PpOcr:
         return texts
 
 
+def engines(installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> Engines:
+    """What could run both networks: both always on the same, unless one fails on the way. Raises ModelBroken."""
+    detector = _detector(installed)
+    rungs = candidates(detector, installed.spec.runtimes, threads=options.threads)
+    return Engines(detector, rungs, lambda told, measured: PpOcr(installed, told, measured))
+
+
+def _detector(installed: InstalledModel) -> Path:
+    return _file(installed, "det", "PP-OCRv6_det_small.onnx")
+
+
 def _file(installed: InstalledModel, option: str, default: str) -> Path:
     spec = installed.spec
     path = installed.path / str(spec.options.get(option, default))
@@ -151,8 +168,15 @@ def _file(installed: InstalledModel, option: str, default: str) -> Path:
     return path
 
 
-def _open(path: Path, runtimes: Sequence[str], options: RuntimeOptions, shape: tuple[int, ...]) -> Session:
-    return open_session(path, runtimes, options=options, probe={"x": np.zeros(shape, np.float32)})
+def _open(
+    path: Path,
+    runtimes: Sequence[str],
+    options: RuntimeOptions,
+    measured: Sequence[Measurement],
+    shape: tuple[int, ...],
+) -> Session:
+    probe = {"x": np.zeros(shape, np.float32)}
+    return open_session(path, runtimes, options=options, probe=probe, measured=measured)
 
 
 def _run(session: Session, blob: FloatArray) -> FloatArray:
