@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from conftest import Shell
-from photoindex.errors import ModelBroken, RuntimeRefused
+from photoindex.errors import ModelBroken, RuntimeRefused, RuntimeUnavailable
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Picture, RuntimeOptions, photo_id_of
+from photoindex.runtimes import blip
 from photoindex.scan.budget import batch_limits, plan_scan
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.steps import Steps
@@ -191,6 +192,108 @@ def test_a_run_ends_in_its_middle_once_it_is_to_stop(folder: Path) -> None:
 
 def test_the_step_is_blips(folder: Path) -> None:
     assert isinstance(open_model_step(STEPS["captions"], installed(folder)), Captions)
+
+
+# --- when what runs it fails ----------------------------------------------------------------------------------------
+
+
+class Faulty(blip.BlipSession):
+    """A captioner whose GPU is this CPU, and breaks as `fault` says: called with the session and pixels at each run."""
+
+    fault: Any = None
+    opened: Any = None
+
+    def __init__(self, folder: Path, *, device: Any, **more: Any) -> None:
+        super().__init__(folder, device="cpu", **more | {"precision": "f32"})
+        self._runtime = f"torch-{device}-{more['precision']}"
+        if Faulty.opened:
+            Faulty.opened(self.runtime)
+
+    def run(self, inputs: Any) -> Any:
+        if "cuda" in self.runtime and Faulty.fault:
+            Faulty.fault(self, inputs["pixels"])
+        return super().run(inputs)
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
+    """A machine that has a GPU, by what it says."""
+    monkeypatch.setattr(blip, "accelerators", lambda: ["cuda"])
+    monkeypatch.setattr(blip, "BlipSession", Faulty)
+    monkeypatch.setattr(Faulty, "fault", None)
+    monkeypatch.setattr(Faulty, "opened", None)
+    return Faulty
+
+
+def told(step_of: InstalledModel, **more: Any) -> tuple[Captions, list[str]]:
+    lines: list[str] = []
+    return Captions(step_of, RuntimeOptions(tell=lines.append, **more)), lines
+
+
+def test_a_gpu_that_does_not_load_is_passed_over(folder: Path, faulty: type[Faulty]) -> None:
+    def refuses(runtime: str) -> None:
+        if "cuda" in runtime:
+            raise AssertionError("Torch not compiled with CUDA enabled")
+
+    faulty.opened = refuses
+    step, _ = told(installed(folder))
+    assert step.runtime == "torch-cpu-f32"
+    faulty.opened = lambda _: (_ for _ in ()).throw(RuntimeError("no driver"))
+    with pytest.raises(RuntimeUnavailable, match=r"torch-cuda-f16: no driver; .*torch-cpu-f32: no driver"):
+        Captions(installed(folder))
+
+
+def test_what_is_no_number_makes_no_caption_and_the_next_rung_does(folder: Path, faulty: type[Faulty]) -> None:
+    wanted = described(Captions(installed(folder), RuntimeOptions(runtime="torch-cpu-f32")), noise(2))
+    step, lines = told(installed(folder))
+    assert step.runtime == "torch-cuda-f16"
+
+    def poison(session: blip.BlipSession, _: Any) -> None:
+        for parameter in session._model.parameters():
+            parameter.fill_(float("nan"))
+
+    faulty.fault = poison
+    assert described(step, noise(2)) == wanted
+    assert step.runtime == "torch-cpu-f32"
+    assert any("torch-cuda-f16 failed (scores is not a number)" in line for line in lines)
+
+
+def test_out_of_memory_halves_the_batch_and_gives_the_same_captions(folder: Path, faulty: type[Faulty]) -> None:
+    step, lines = told(installed(folder))
+    sizes: list[int] = []
+
+    def small(_: Any, pixels: np.ndarray) -> None:
+        sizes.append(len(pixels))
+        if len(pixels) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    faulty.fault = small
+    found = described(step, noise(5))
+    assert found == described(Captions(installed(folder), RuntimeOptions(runtime="torch-cpu-f32")), noise(5))
+    assert (sizes, step.runtime) == ([5, 2, 2, 1], "torch-cuda-f16")
+    assert step.batch_size <= 2
+    assert any("no memory for 5 at once" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_one_that_breaks_on_the_way_gives_over_and_the_ledger_says_who_did_what(
+    run: Shell, photos: Path, folder: Path, faulty: type[Faulty]
+) -> None:
+    with_model(run, folder)
+    left = [3]
+
+    def dies(*_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("the device was lost")
+
+    faulty.fault = dies
+    report = run(
+        "scan", photos / "2023", "--profile", "captioned", "--steps", "captions", "--batch-size", "1", code=None
+    )
+    rows = dict(run.rows("SELECT runtime, count(*) FROM ledger WHERE step = 'captions' GROUP BY runtime"))
+    assert rows == {"torch-cuda-f16": 1, "torch-cpu-f32": 6}  # a trial and a timed run had gone before
+    assert "torch-cpu-f32 takes over" in report.err
 
 
 # --- in a scan ------------------------------------------------------------------------------------------------------

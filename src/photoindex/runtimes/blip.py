@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from photoindex.errors import RuntimeUnavailable
+from photoindex.records import AUTOMATIC, RuntimeOptions
 from photoindex.runtimes.candidates import Candidate
+from photoindex.runtimes.ladder import Ladder
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.selection import select
-from photoindex.runtimes.session import Arrays
+from photoindex.runtimes.session import Arrays, Session
 from photoindex.runtimes.torch_session import Device, Precision, accelerators
 
 PREPROCESSING = "preprocessor_config.json"
@@ -46,9 +48,10 @@ def load_blip(folder: Path) -> Any:
 
 
 class BlipSession:
-    """A loaded captioner. Input `pixels`: uint8 (n, side, side, 3), RGB. Output `ids`: int64 (n, tokens), padded.
+    """A loaded captioner. Input `pixels`: uint8 (n, side, side, 3), RGB. Output `ids`: int64 (n, tokens + 1), padded.
 
-    Decoding is beam search without sampling, so that a picture gets the same caption every time.
+    Decoding is beam search without sampling, so that a picture gets the same caption every time. Ids say nothing of
+    the numbers behind them, so the scores of every word are looked at: what is no number ends the run.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class BlipSession:
         self._mean, self._std = _normalisation(folder)
         self._model = load_blip(folder).to(device, self._dtype)
         self.side = int(self._model.config.vision_config.image_size)
+        self._pad = int(self._model.config.text_config.pad_token_id or 0)
 
     @property
     def runtime(self) -> str:
@@ -75,7 +79,7 @@ class BlipSession:
         return ("pixels",)
 
     def run(self, inputs: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-        """One batch. Raises RuntimeUnavailable where torch gives up, out of memory included."""
+        """One batch. Raises RuntimeUnavailable where torch gives up, out of memory included, or gives no numbers."""
         import torch
 
         if self._model is None:
@@ -89,8 +93,9 @@ class BlipSession:
                     num_beams=self._beams,
                     max_new_tokens=self._tokens,
                     do_sample=False,
+                    logits_processor=[self._believable],
                 )
-                return {"ids": ids.cpu().numpy()}
+                return {"ids": self._padded(ids.cpu().numpy())}
         except RuntimeError as error:
             raise RuntimeUnavailable(self._name, f"{self._runtime}: {error}") from error
 
@@ -108,6 +113,18 @@ class BlipSession:
         if self._device == "cuda":
             torch.cuda.empty_cache()
 
+    def _believable(self, _: Any, scores: Any) -> Any:
+        """Called with the scores of all words for each next place: torch (n * beams, words). Returns them."""
+        if bool((scores.isnan() | scores.isposinf()).any()):
+            raise RuntimeUnavailable(self._name, "scores is not a number")
+        return scores
+
+    def _padded(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Of one width whatever was said, so that the parts of a batch can be put together again."""
+        padded = np.full((len(ids), max(self._tokens + 1, ids.shape[1])), self._pad, np.int64)
+        padded[:, : ids.shape[1]] = ids
+        return padded
+
     def _of(self, values: Sequence[float]) -> Any:
         import torch
 
@@ -115,29 +132,41 @@ class BlipSession:
 
 
 def open_blip(
-    folder: Path, *, beams: int, tokens: int, threads: int | None = None, runtime: str | None = None
-) -> BlipSession:
+    folder: Path,
+    *,
+    beams: int,
+    tokens: int,
+    options: RuntimeOptions = AUTOMATIC,
+    before_block: Callable[[], None] = lambda: None,
+) -> Ladder:
     """The session on the first device and precision that it runs on: float16 on a GPU, float32, the CPU.
 
-    `runtime` overrides the choice. Raises CannotBuild, RuntimeRefused, and RuntimeUnavailable with the reason of every
-    rung that failed.
+    `options.runtime` overrides the choice. `before_block` is called several times a second during a run; what it raises
+    ends that run. Raises CannotBuild, RuntimeRefused, and RuntimeUnavailable with the reason of every rung that failed.
     """
-    failures = []
+
+    def load(device: Device, precision: Precision) -> BlipSession:
+        session = BlipSession(
+            folder, device=device, precision=precision, beams=beams, tokens=tokens, threads=options.threads
+        )
+        session.before_each_block(before_block)
+        return session
+
     rungs: list[tuple[Device, Precision]] = [(gpu, p) for gpu in accelerators() for p in ("f16", "f32")]
-    load = partial(BlipSession, folder, beams=beams, tokens=tokens, threads=threads)
     found = [
-        Candidate(f"torch-{device}-{precision}", partial(load, device=device, precision=precision))
+        Candidate(f"torch-{device}-{precision}", partial(load, device, precision))
         for device, precision in [*rungs, ("cpu", "f32")]
     ]
-    for rung in select(found, runtime, folder.name):
-        try:
-            session = cast(BlipSession, rung.open())
-            session.run({"pixels": np.full((1, session.side, session.side, 3), 128, np.uint8)})
-        except (RuntimeError, AssertionError, RuntimeUnavailable) as error:  # torch asserts that CUDA was compiled in
-            failures.append(f"{rung.name}: {' '.join(str(error).split())[:300]}")
-            continue
-        return session
-    raise RuntimeUnavailable(folder.name, "; ".join(failures))
+    return Ladder(
+        folder.name, select(found, options.runtime, folder.name), _trial, tell=options.tell, fatal=(CannotBuild,)
+    )
+
+
+def _trial(session: Session) -> str | None:
+    """A run on plain grey: it raises where the scores are no numbers."""
+    side = cast(BlipSession, session).side
+    session.run({"pixels": np.full((1, side, side, 3), 128, np.uint8)})
+    return None
 
 
 def _normalisation(folder: Path) -> tuple[list[float], list[float]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from photoindex.errors import ModelBroken, RuntimeUnavailable
+from photoindex.errors import ModelBroken
 from photoindex.models.spec import InstalledModel
 from photoindex.records import AUTOMATIC, Picture, Problem, RuntimeOptions, Uint8Image, View
 from photoindex.runtimes.blip import BlipSession, open_blip
@@ -35,50 +35,59 @@ class Captions:
         Raises ModelBroken where they do not fit, RuntimeRefused, or RuntimeUnavailable.
         """
         self.model = installed.spec.name
+        self._stop: Callable[[], bool] = lambda: False
         beams, tokens = (
             int(installed.spec.options.get(name, usual)) for name, usual in (("beams", _BEAMS), ("tokens", _TOKENS))
         )
         try:
             self._words = _read_words(installed)
             self._session = open_blip(
-                installed.path, beams=beams, tokens=tokens, threads=options.threads, runtime=options.runtime
+                installed.path, beams=beams, tokens=tokens, options=options, before_block=self._go_on
             )
         except CannotBuild as error:
             command = f"photoindex models pull {installed.spec.name}"
             raise ModelBroken(installed.spec.name, str(error), command) from error
-        self.runtime = self._session.runtime
-        self.views = (View(_VIEW, "squash", self._session.side),)
-        self.batch_size = _batch_size(self._session)
+        self._side = cast(BlipSession, self._session.current).side
+        self.views = (View(_VIEW, "squash", self._side),)
+        self._timed: dict[str, int] = {}
+        self._describe(np.full((1, self._side, self._side, 3), 128, np.uint8))
+
+    @property
+    def runtime(self) -> str:
+        return self._session.runtime
+
+    @property
+    def batch_size(self) -> int:
+        """From how long the first run of the runtime in use took; memory may limit it."""
+        size = self._timed.get(self.runtime, 1)
+        return min(size, self._session.most or size)
 
     def run(self, pictures: Sequence[Picture], facts: Sequence[Mapping[str, Any]]) -> list[Any | Problem]:  # noqa: ARG002
         """The caption of each picture from its view `captions`, uint8 (side, side, 3).
 
-        A batch that the device cannot hold is halved until it fits; raises RuntimeUnavailable where one does not.
+        Raises RuntimeUnavailable where no runtime is left that can do it.
         """
         return self._describe(np.stack([picture.views[_VIEW] for picture in pictures]))
 
     def stop_when(self, stop: Callable[[], bool]) -> None:
         """From now on a run ends in its middle once `stop` answers True."""
-
-        def check() -> None:
-            if stop():
-                raise Stopped
-
-        self._session.before_each_block(check)
+        self._stop = stop
 
     def close(self) -> None:
         self._session.close()
 
     def _describe(self, pixels: Uint8Image) -> list[Any | Problem]:
-        try:
-            ids = self._session.run({"pixels": pixels})["ids"]
-        except RuntimeUnavailable:
-            if len(pixels) == 1:
-                raise
-            half = len(pixels) // 2
-            self.batch_size = min(self.batch_size, half)
-            return [*self._describe(pixels[:half]), *self._describe(pixels[half:])]
+        """One run, which is timed where it is the first of its runtime."""
+        started = time.perf_counter()
+        ids = self._session.run({"pixels": pixels})["ids"]
+        each = (time.perf_counter() - started) / len(pixels)
+        most = next(size for device, size in _MOST.items() if f"-{device}-" in self.runtime)
+        self._timed.setdefault(self.runtime, max(1, min(most, int(_RUN_S / each))))
         return [" ".join(text.split()) for text in self._words.batch_decode(ids, skip_special_tokens=True)]
+
+    def _go_on(self) -> None:
+        if self._stop():
+            raise Stopped
 
 
 def _read_words(installed: InstalledModel) -> Any:
@@ -90,12 +99,3 @@ def _read_words(installed: InstalledModel) -> Any:
     except Exception as error:  # as with weights
         said = " ".join(str(error).split())[:300] or type(error).__name__
         raise CannotBuild(f"its word pieces cannot be read ({said})") from error
-
-
-def _batch_size(session: BlipSession) -> int:
-    pixels = np.full((1, session.side, session.side, 3), 128, np.uint8)
-    started = time.perf_counter()
-    session.run({"pixels": pixels})
-    each = time.perf_counter() - started
-    most = next(size for device, size in _MOST.items() if f"-{device}-" in session.runtime)
-    return max(1, min(most, int(_RUN_S / each)))
