@@ -54,6 +54,12 @@ class LibraryCorrupt(PhotoindexError):
     exit_code = 13
 
 
+class LibraryUnreadable(PhotoindexError):
+    """Cannot read the library at {}: {}. Nothing is lost; give yourself the right to read it, and try again."""
+
+    exit_code = 13
+
+
 class LibraryNotWritable(PhotoindexError):
     """Cannot write to the library at {}: {}. What was saved before is kept; fix that and run the same command again."""
 
@@ -78,10 +84,24 @@ class RootUnreadable(PhotoindexError):
     exit_code = 15
 
 
+class RootLost(PhotoindexError):
+    """The folder {} cannot be reached any more: {}. What was done is kept; once it is back, run the same command again."""
+
+    exit_code = 15
+
+
 class RootEmpty(PhotoindexError):
     """{} holds no pictures, but {} were known there. Is a disk unplugged? Nothing was changed; use --accept-missing if they are really gone."""
 
     exit_code = 16
+
+
+class RootMostlyGone(RootEmpty):
+    """Of the {1:,} pictures known in {0}, {2:,} are not there any more. Is a disk unplugged? Nothing was changed; use --accept-missing if they are really gone."""
+
+
+class DiskGone(RootEmpty):
+    """{} is empty, but {:,} pictures were known there, on a disk of its own. Is it unplugged? Nothing was changed; use --accept-missing if they are really gone."""
 
 
 class UnknownStep(PhotoindexError):

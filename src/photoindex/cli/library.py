@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from photoindex.config import Settings
     from photoindex.store.library import Library
 
+_ANSWER_S = 2.0  # how long a network folder may take to answer before it counts as offline
+
 
 def register(app: typer.Typer) -> None:
     for command in (status, show, failures):
@@ -37,10 +39,13 @@ def status(
     library: LibraryOption = None, models: ModelsOption = None, output: ObjectFormatOption = ObjectFormat.table
 ) -> None:
     """Show what the library holds: files, photos and their states, each step's progress, sizes on disk."""
+    from photoindex.media.reach import trouble_with
     from photoindex.render.library import print_status
 
     opened, settings = open_library(library, models)
-    print_status(opened.queries.status(), settings.library, opened.sizes(), output)
+    found = opened.queries.status()
+    offline = {root: why for root in found.roots if (why := trouble_with(root, _ANSWER_S)) is not None}
+    print_status(found, settings.library, opened.sizes(), offline, output)
     for line in _notes(opened, settings):
         note(line)
 

@@ -18,11 +18,13 @@ import typer
 from photoindex.cli.completion import complete_profile
 from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
 from photoindex.config import read_settings
-from photoindex.errors import UsageError
+from photoindex.errors import RootEmpty, UsageError
 from photoindex.render.output import ObjectFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
+    from photoindex.config import Settings
+    from photoindex.models.registry import Registry
     from photoindex.records import ScanReport
     from photoindex.scan.options import ScanOptions
     from photoindex.store.library import Library
@@ -68,7 +70,7 @@ def scan(
     include: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files like this.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="No files or folders like this.")] = None,
     accept_missing: Annotated[
-        bool, typer.Option("--accept-missing", help="Believe a folder that has become empty.")
+        bool, typer.Option("--accept-missing", help="Believe a folder that is empty, or has lost most of its pictures.")
     ] = False,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
@@ -123,12 +125,11 @@ def _memory(written: str | None) -> int | None:
 def run_scan(
     folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat, models: str | None = None
 ) -> ScanReport:
-    """Scan with progress on stderr and the report on stdout."""
+    """Scan with progress on stderr and the report on stdout. Whoever sits before it is asked where much has gone."""
     from dataclasses import replace
 
-    from photoindex.render.scanning import print_report, progress_view
+    from photoindex.render.scanning import print_report
     from photoindex.runtimes.selection import check_runtime
-    from photoindex.scan import scan as run
     from photoindex.scan.roots import check_roots
     from photoindex.steps import STEPS, choose_steps
 
@@ -140,11 +141,33 @@ def run_scan(
     choose_steps((*(options.steps or ()), *options.rescan))
     check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
     _check_home(settings.library, folders)
-    with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
-        told = replace(options, stop=stopped.is_set, progress=view.show, tell=view.note)
-        report = run(opened, folders, registry, settings.models_dir, told)
+    try:
+        report = _run(settings, registry, folders, options)
+    except RootEmpty as error:
+        if not _has_really_gone(error):
+            raise
+        report = _run(settings, registry, folders, replace(options, accept_missing=True))
     print_report(report, output)
     return report
+
+
+def _run(settings: Settings, registry: Registry, folders: list[str], options: ScanOptions) -> ScanReport:
+    from dataclasses import replace
+
+    from photoindex.render.scanning import progress_view
+    from photoindex.scan import scan as run
+
+    with stop_signals() as stopped, progress_view() as view, _opened(settings.library, options.dry_run) as opened:
+        told = replace(options, stop=stopped.is_set, progress=view.show, tell=view.note)
+        return run(opened, folders, registry, settings.models_dir, told)
+
+
+def _has_really_gone(error: RootEmpty) -> bool:
+    """Ask on a terminal; in a script nobody could answer, and --accept-missing is the answer given before."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    note(str(error))
+    return typer.confirm("Are they really gone?", err=True)
 
 
 @contextlib.contextmanager

@@ -25,14 +25,20 @@ class WalkRules:
     known: Container[str] = field(default=frozenset())
 
 
-def walk(root: str, rules: WalkRules, problems: MutableMapping[str, Problem]) -> Iterator[FoundFile]:
+def walk(
+    root: str, rules: WalkRules, problems: MutableMapping[str, Problem], at: list[str] | None = None
+) -> Iterator[FoundFile]:
     """Every picture below `root`, folder by folder in order of name; folders that cannot be read go to `problems`.
+
+    `at` is made to hold the folder that is being read, for whoever watches from another thread.
 
     Hidden files and folders (a leading dot), symbolic links, devices and pipes are left alone.
     """
     pending = [root]
     while pending:
         folder = pending.pop()
+        if at is not None:
+            at[:] = [folder]
         try:
             with os.scandir(folder) as entries:
                 listed = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)

@@ -13,7 +13,11 @@ from photoindex.records.results import Face, Hashes, Tag, TextLine
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """What a list of results shows of a photo. `taken_source`: see DateCandidate."""
+    """What a list of results shows of a photo. `taken_source`: see DateCandidate.
+
+    `missing`: no file of it was there at the last scan; `offline`: the folder that was scanned (`root`) cannot be
+    reached just now, which only a search asks.
+    """
 
     photo: str
     photo_id: int
@@ -26,6 +30,8 @@ class PhotoRow:
     camera: str | None
     missing: bool = False
     taken_source: str | None = None
+    root: str = ""
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

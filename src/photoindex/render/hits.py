@@ -33,7 +33,8 @@ def match_cell(hit: Hit) -> str:
 
 
 def remarks(hit: Hit) -> str:
-    found = [*(["missing"] if hit.photo.missing else []), *([] if hit.kept else ["no good match"])]
+    gone = ["offline"] if hit.photo.offline else ["missing"] if hit.photo.missing else []
+    found = [*gone, *([] if hit.kept else ["no good match"])]
     return f"({', '.join(found)})" if found else ""
 
 

@@ -13,18 +13,24 @@ from photoindex.render.text import short_path, size, visible
 from photoindex.steps import STEPS
 
 
-def status_object(status: LibraryStatus, folder: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
-    return {"library": str(folder), **plain(status), "bytes": dict(sizes)}
+def status_object(
+    status: LibraryStatus, folder: Path, sizes: Mapping[str, int], offline: Mapping[str, str]
+) -> dict[str, Any]:
+    return {"library": str(folder), **plain(status), "offline": dict(offline), "bytes": dict(sizes)}
 
 
-def print_status(status: LibraryStatus, folder: Path, sizes: Mapping[str, int], output: ObjectFormat) -> None:
+def print_status(
+    status: LibraryStatus, folder: Path, sizes: Mapping[str, int], offline: Mapping[str, str], output: ObjectFormat
+) -> None:
+    """`offline`: the folders that cannot be reached just now, and why."""
     if output is ObjectFormat.json:
-        print_json(status_object(status, folder, sizes))
+        print_json(status_object(status, folder, sizes, offline))
         return
     last = f"{status.last_scan:%Y-%m-%d %H:%M} UTC" if status.last_scan else "never"
     facts = [
         ("library", short_path(str(folder))),
         ("folders", ", ".join(short_path(root) for root in status.roots) or "none"),
+        *(("offline", f"{short_path(root)}: {why}") for root, why in offline.items()),
         ("last scan", last),
         ("files", f"{status.files:,}  ({status.missing:,} missing, {status.unreadable:,} unreadable)"),
         ("photos", f"{status.photos:,}  ({_counts(status.states)})" + _see_failures(status)),

@@ -13,17 +13,19 @@ from photoindex.render.text import console, short_path, visible
 
 HIT_COLUMNS = (
     *("rank", "score", "path", "photo", "taken_at", "camera", "width", "height", "format", "bytes", "missing"),
-    *("match", "kept", "taken_source"),
+    *("match", "kept", "taken_source", "offline"),
 )
+_NOT_SHOWN = ("photo_id", "root", "offline")
 FAILURE_COLUMNS = ("path", "step", "code", "message", "photo")
 
 
 def photo_object(row: PhotoRow) -> dict[str, Any]:
-    return {name: plain(getattr(row, name)) for name in PhotoRow.__slots__ if name != "photo_id"}
+    return {name: plain(getattr(row, name)) for name in PhotoRow.__slots__ if name not in _NOT_SHOWN}
 
 
 def hit_object(hit: Hit) -> dict[str, Any]:
-    found = {"rank": hit.rank, "score": hit.score, **photo_object(hit.photo), "match": hit.match, "kept": hit.kept}
+    found = {"rank": hit.rank, "score": hit.score, **photo_object(hit.photo), "offline": hit.photo.offline}
+    found |= {"match": hit.match, "kept": hit.kept}
     return {**found, "reasons": plain(hit.reasons)} if hit.reasons else found
 
 

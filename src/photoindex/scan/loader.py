@@ -18,7 +18,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from photoindex.errors import DependencyBroken
+from photoindex.media.reach import in_time
 from photoindex.records import FoundFile, Outcome, Picture, Problem
+from photoindex.scan.roots import check_still_there
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.scan.worker import Batches, WorkerJob, start_worker
 
@@ -71,6 +73,7 @@ def batches(
                 done += len(pictures)
                 yield pictures
             if done < len(chunk) and not stop():
+                check_still_there(chunk[done].file.root)
                 suspects = chunk[done : done + batch_size * workers * prefetch]
                 for picture in _one_by_one(suspects, job, stop):
                     done += 1
@@ -141,13 +144,28 @@ def _killer(task: Task, job: WorkerJob) -> Picture:
         f"The decoder crashed on this file, or took longer than {job.time_limit_s:.0f} seconds. "
         "The file is probably damaged: copy it again from where it came from, then scan with --retry-failed.",
     )
-    try:
-        with open(task.file.path, "rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
+    answer = in_time(lambda: _digest(task.file), job.time_limit_s)
+    if answer is None:
+        silent = (
+            f"Reading it did not come back within {job.time_limit_s:.0f} seconds. It is tried again at the next scan."
+        )
+        return Picture(task.file, "", {}, problem=Problem("no_answer", silent))
+    sha256 = answer[0]
+    if not sha256:
         return Picture(task.file, "", {}, problem=problem)
     outcome = Outcome("decode", DECODE_VERSION, "failed", problem=problem)
     return Picture(task.file, sha256, {}, (outcome,), problem=problem)
+
+
+def _digest(file: FoundFile) -> str:
+    """The SHA-256 of a file that is still what the walk met, else nothing: other content must not be blamed."""
+    try:
+        with open(file.path, "rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        now = os.stat(file.path)
+    except OSError:
+        return ""
+    return sha256 if (now.st_size, now.st_mtime_ns) == (file.size, file.mtime_ns) else ""
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:

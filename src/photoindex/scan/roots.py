@@ -5,12 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from photoindex.errors import RootEmpty, RootNotAFolder, RootNotFound, RootUnreadable
+from photoindex.errors import (
+    DiskGone,
+    RootEmpty,
+    RootLost,
+    RootMostlyGone,
+    RootNotAFolder,
+    RootNotFound,
+    RootUnreadable,
+)
+from photoindex.media.reach import DOES_NOT_ANSWER, in_time, patiently, trouble_with
 from photoindex.media.walk import WalkRules, walk
 from photoindex.records import FoundFile, KnownFile, Problem
 from photoindex.scan.options import ScanOptions, ScanProgress
+
+# A folder that loses so many of its pictures, and more than half of them, at once, has rather lost a disk.
+_MANY = 20
 
 
 @dataclass(slots=True)
@@ -32,42 +45,104 @@ class Comparison:
 def check_roots(roots: Sequence[str]) -> list[str]:
     """Absolute roots, without those that lie inside another. Raises Root* errors."""
     absolute = sorted({os.path.abspath(os.path.expanduser(root)) for root in roots})
-    for root in absolute:
-        if not os.path.lexists(root):
-            raise RootNotFound(root)
-        if not os.path.isdir(root):
-            raise RootNotAFolder(root, os.path.basename(root))
-        try:
-            os.scandir(root).close()
-        except OSError as error:
-            raise RootUnreadable(root, error.strerror) from error
-    real = {os.path.realpath(root): root for root in reversed(absolute)}  # two names of one folder are one root
+    real: dict[str, str] = {}  # two names of one folder are one root
+    for root in reversed(absolute):
+        answer = in_time(partial(_real_path, root))
+        if answer is None:
+            raise RootUnreadable(root, DOES_NOT_ANSWER)
+        if isinstance(answer[0], Exception):
+            raise answer[0]
+        real[answer[0]] = root
     inside = {r for r in real for other in real if r != other and Path(r).is_relative_to(other)}
     return sorted(root for place, root in real.items() if place not in inside)
 
 
+def _real_path(root: str) -> str | Exception:
+    """Where a folder really lies, or why it cannot be scanned."""
+    try:
+        if not os.path.lexists(root):
+            return RootNotFound(root)
+        if not os.path.isdir(root):
+            return RootNotAFolder(root, os.path.basename(root))
+        os.scandir(root).close()
+    except OSError as error:
+        return RootUnreadable(root, error.strerror)
+    return os.path.realpath(root)
+
+
+def check_still_there(root: str) -> None:
+    """Asked when files cannot be read: whether it is them or their folder. Raises RootLost."""
+    trouble = trouble_with(root)
+    if trouble is not None:
+        raise RootLost(root, trouble)
+
+
 def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: ScanOptions) -> Comparison:
-    """Walk `root` and sort what is there. Raises RootEmpty where every known file has gone at once."""
+    """Walk `root` and sort what is there. Raises RootEmpty and its kind where so much has gone at once that the disk
+    may be unplugged, and RootLost where it goes, or falls silent, meanwhile."""
     result = Comparison(root)
     rules = WalkRules(options.include, options.exclude, frozenset([str(library)]), known)
     by_identity = {(k.file.device, k.file.inode, k.file.size, k.file.mtime_ns): k for k in known.values()}
     seen = result.seen
-    for file in walk(root, rules, result.problems):
+    at = [root]
+    found = walk(root, rules, result.problems, at)
+    for file in patiently(found, options.stop, lambda: _check_answers(at[0])):
         seen.add(file.path)
         _sort_in(file, known.get(file.path), by_identity, result)
         if len(seen) % 500 == 0:
             options.progress(ScanProgress("walk", len(seen)))
-            if options.stop():
-                break
     result.found = len(seen)
     if options.stop():
         return result
-    present = [path for path, k in known.items() if not k.missing]
-    if not seen and present and not options.accept_missing and not any(map(_exists, present)):
-        raise RootEmpty(root, len(present))
     moved_from = set(result.moved_from)
+    present = {path: k for path, k in known.items() if not k.missing}
     result.missing = [p for p in present if p not in seen and p not in moved_from and not _exists(p)]
+    if result.missing and not options.accept_missing:
+        _check_loss(result, present)
     return result
+
+
+def _check_answers(folder: str) -> None:
+    """A folder of a million files is slow, not silent."""
+    if trouble_with(folder) == DOES_NOT_ANSWER:
+        raise RootLost(folder, DOES_NOT_ANSWER)
+
+
+def _check_loss(result: Comparison, present: Mapping[str, KnownFile]) -> None:
+    """Whether what is missing was rather unplugged than deleted. New files speak against it: they were moved."""
+    root, missing = result.root, result.missing
+    if not result.seen and len(missing) == len(present):
+        raise RootEmpty(root, len(present))
+    if (trouble := trouble_with(root)) is not None:
+        raise RootLost(root, trouble)
+    lost = len(missing) - len(result.unread)
+    if lost >= _MANY and 2 * lost > len(present):
+        raise RootMostlyGone(root, len(present), len(missing))
+    if (folder := _left_by_a_disk(missing, present)) is not None:
+        below = folder + os.sep
+        raise DiskGone(folder, sum(path.startswith(below) for path in missing))
+
+
+def _left_by_a_disk(missing: Sequence[str], present: Mapping[str, KnownFile]) -> str | None:
+    """A folder that is there and empty while all files of the device that it held have gone: a disk's place."""
+    gone = set(missing)
+    here = {k.file.device for path, k in present.items() if path not in gone}
+    lost = {os.path.dirname(path) for path in missing if present[path].file.device not in here}
+    return next((folder for folder in map(_still_there, lost) if _is_empty(folder)), None)
+
+
+def _still_there(folder: str) -> str:
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _sort_in(

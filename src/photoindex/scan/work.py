@@ -17,13 +17,15 @@ from photoindex.scan.documents import write_due_documents
 from photoindex.scan.memory import give_back
 from photoindex.scan.options import ScanOptions, ScanProgress
 from photoindex.scan.plan import Plan, make_plan
-from photoindex.scan.roots import Comparison
+from photoindex.scan.roots import Comparison, check_still_there
 from photoindex.scan.steps import Steps
 from photoindex.scan.writer import Writer
 from photoindex.steps import STEPS
 from photoindex.store.library import Library
 
 _STORED_AT_ONCE = 512
+# What a file cannot be read for that may be its whole folder's trouble.
+_MAYBE_LOST = {"vanished", "io_error", "no_answer"}
 
 
 @dataclass(slots=True)
@@ -147,6 +149,7 @@ class Work:
             for pictures in self._pictures(plan):
                 readable = [p for p in pictures if p.sha256]
                 unreadable = [(p.file, p.problem) for p in pictures if not p.sha256 and p.problem]
+                _check_roots_of(unreadable)
                 fresh, copies = _first_of_each(readable, seen)
                 linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
                 batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
@@ -194,6 +197,12 @@ class Work:
             if pictures is None:
                 return
             yield pictures
+
+
+def _check_roots_of(unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
+    """Raises RootLost where the folder went, so that thousands of files are not blamed for it."""
+    for root in {file.root for file, problem in unreadable if problem.code in _MAYBE_LOST}:
+        check_still_there(root)
 
 
 def _first_of_each(pictures: Sequence[Picture], seen: set[int]) -> tuple[list[Picture], list[Picture]]:

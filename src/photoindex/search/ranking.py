@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePath
 
+from photoindex.media.reach import trouble_with
 from photoindex.pure.fusion import reciprocal_rank_fusion
 from photoindex.records import Found, Hit, PhotoRow
 from photoindex.search.explain import reasons
@@ -18,6 +19,7 @@ from photoindex.store.vectors import Scored
 
 RRF_K = 60
 _LEAST_TRUST = 0.1  # of a list whose best photo does not answer: its order still counts among what was cut
+_ANSWER_S = 0.5  # how long a search waits for a network folder to answer
 _SPARE = 50  # rows asked for beyond the limit: the catalog may not know the photos that a scan is writing just now
 
 
@@ -99,4 +101,10 @@ def _shown(library: Library, ranked: Scored, options: SearchOptions) -> list[tup
         known.sort(key=lambda hit: hit[1].taken_at or datetime.min, reverse=True)
     elif options.sort == "name":
         known.sort(key=lambda hit: (PurePath(hit[1].path).name.casefold(), hit[1].path))
-    return known[: options.limit or None]
+    return _with_offline(known[: options.limit or None])
+
+
+def _with_offline(hits: Sequence[tuple[float, PhotoRow]]) -> list[tuple[float, PhotoRow]]:
+    """Mark the photos of folders that cannot be reached: they are found all the same, but cannot be opened."""
+    away = {root for root in {row.root for _, row in hits} if trouble_with(root, _ANSWER_S) is not None}
+    return [(score, replace(row, offline=True) if row.root in away else row) for score, row in hits]

@@ -15,7 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from photoindex.errors import LibraryBusy, LibraryCorrupt, LibraryNotFound, LibraryNotWritable, LibraryTooNew
+from photoindex.errors import (
+    LibraryBusy,
+    LibraryCorrupt,
+    LibraryNotFound,
+    LibraryNotWritable,
+    LibraryTooNew,
+    LibraryUnreadable,
+)
 from photoindex.store.migrations import SCHEMA, migrate, schema_version
 
 if TYPE_CHECKING:
@@ -184,6 +191,8 @@ class CatalogFile:
 
     def _explain(self, error: Exception) -> Exception:
         text = _first_line(error)
+        if not self.writable and "Permission denied" in text:
+            return LibraryUnreadable(self.path.parent, text)
         if any(words in text for words in _CANNOT_WRITE):
             return LibraryNotWritable(self.path.parent, text)
         return LibraryCorrupt(self.path.parent, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
 nullif(trim(concat_ws(' ', CASE WHEN starts_with(lower(m.camera_model), lower(split_part(m.camera_make, ' ', 1)))
                            THEN NULL ELSE m.camera_make END, m.camera_model)), ''),
-f.missing_since IS NOT NULL, m.taken_source
+f.missing_since IS NOT NULL, m.taken_source, f.root
 """
 _ROWS = f"""
 SELECT {_ROW_COLUMNS} FROM files f JOIN wanted w USING (photo_id) JOIN photos p USING (photo_id)
@@ -90,7 +90,7 @@ class Queries:
             QUALIFY row_number() OVER (PARTITION BY f.photo_id, f.device, f.inode ORDER BY f.path) = 1
             ORDER BY f.path"""  # noqa: S608
         with self._file.read() as con:
-            return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
+            return [_photo_row(row) for row in con.execute(sql).fetchall()]
 
     def hashes(self) -> list[HashRow]:
         """The PDQ hashes of every photo that has a present file."""
@@ -213,7 +213,12 @@ class Queries:
     def _rows(self, sql: str, photo_ids: Sequence[int]) -> list[PhotoRow]:
         with self._file.read() as con:
             con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
-            return [PhotoRow(r[0], r[1], decode_path(r[2]), *r[3:]) for r in con.execute(sql).fetchall()]
+            return [_photo_row(row) for row in con.execute(sql).fetchall()]
+
+
+def _photo_row(row: Sequence[Any]) -> PhotoRow:
+    found = PhotoRow(row[0], row[1], decode_path(row[2]), *row[3:-1])
+    return replace(found, root=decode_path(row[-1]))
 
 
 _DOCUMENT_PARTS = """

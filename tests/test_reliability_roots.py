@@ -1,0 +1,223 @@
+"""Folders that go away: unplugged, emptied, silent. Nothing is taken for deleted that is not, and all comes back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import QUICK, Shell, draw
+from faults import IMPATIENT, disk, silent, unplugged
+from photoindex.store.library import Library
+from terminal import on_terminal
+from test_scan_kill import contents, group_is_gone, many_photos, photos_in, wait_for_photos
+
+Register = Callable[["subprocess.Popen[bytes]"], "subprocess.Popen[bytes]"]
+
+
+def small_photos(folder: Path, count: int, first: int = 0) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in range(first, first + count):
+        draw(n, (64, 48)).save(folder / f"beach {n}.png")
+    return folder
+
+
+def files(run: Shell) -> list[tuple[Any, ...]]:
+    return run.rows("SELECT * FROM files ORDER BY path") + run.rows("SELECT * FROM ledger ORDER BY ALL")
+
+
+def status(run: Shell) -> Any:
+    return run("status", "--format", "json").json
+
+
+# --- between scans --------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_lost_most_of_its_pictures_is_a_question_and_nothing_is_changed(
+    run: Shell, tmp_path: Path
+) -> None:
+    photos = small_photos(tmp_path / "photos", 8)
+    small_photos(photos / "disk", 24, 100)
+    run.scan(photos)
+    before = files(run)
+    shutil.move(photos / "disk", tmp_path / "away")
+    ran = run("scan", photos, *QUICK, code=16)
+    assert "Of the 32 pictures known in" in ran.err
+    assert "24 are not there any more" in ran.err
+    assert "--accept-missing" in ran.err
+    assert files(run) == before
+    assert len(run("search", "beach", "--mode", "keyword", "--limit", "99", "--format", "json").json) == 32
+    assert run.scan(photos, "--accept-missing")["missing"] == 24
+    hits = run("search", "beach", "--mode", "keyword", "--limit", "99", "--format", "json").json
+    assert sum(hit["missing"] for hit in hits) == 24
+    shutil.move(tmp_path / "away", photos / "disk")
+    report = run.scan(photos)
+    assert (report["due"], report["missing"], status(run)["missing"]) == (0, 0, 0)
+
+
+def test_a_few_deleted_pictures_and_a_folder_that_was_moved_by_copying_are_no_question(
+    run: Shell, tmp_path: Path
+) -> None:
+    photos = small_photos(tmp_path / "photos", 19)
+    run.scan(photos)
+    shutil.rmtree(photos)
+    small_photos(photos, 1)  # the only one left of 19: too few to stop for
+    assert run.scan(photos)["missing"] == 18
+    small_photos(photos / "2023", 30, 100)
+    run.scan(photos)
+    shutil.copytree(photos / "2023", photos / "2024")
+    shutil.rmtree(photos / "2023")
+    report = run.scan(photos)
+    assert (report["missing"], report["due"], report["steps"]) == (30, 30, {})
+
+
+def test_on_a_terminal_the_question_is_asked(run: Shell, tmp_path: Path) -> None:
+    photos = small_photos(tmp_path / "photos", 2)
+    run.scan(photos)
+    with unplugged(photos):
+        for word, code, missing in ((b"n\n", 16, 0), (b"y\n", 0, 2)):
+            asked: list[bytes] = []
+
+            def answer(part: bytes, word: bytes = word, asked: list[bytes] = asked) -> bytes:
+                asked.append(part)
+                return word if b"Are they really gone?" in part else b""
+
+            on_terminal(run, "scan", str(photos), *QUICK, answer=answer, code=code)
+            assert b"2 were known there" in b"".join(asked)
+            assert status(run)["missing"] == missing
+
+
+def test_a_disk_unplugged_from_within_the_folder_is_noticed_by_its_empty_place(run: Shell, tmp_path: Path) -> None:
+    photos = small_photos(tmp_path / "photos", 9)
+    with disk(photos / "card"):
+        small_photos(photos / "card" / "2023", 3, 100)
+        run.scan(photos)
+    ran = run("scan", photos, *QUICK, code=16)
+    assert f"{photos / 'card'} is empty, but 3 pictures were known there" in ran.err
+    assert status(run)["missing"] == 0
+    assert run.scan(photos, "--accept-missing")["missing"] == 3
+    with disk(photos / "card"):
+        small_photos(photos / "card" / "2023", 3, 100)
+        assert run.scan(photos)["steps"] == {}
+        assert status(run)["missing"] == 0
+
+
+def test_an_emptied_folder_of_the_same_disk_is_no_question(run: Shell, tmp_path: Path) -> None:
+    photos = small_photos(tmp_path / "photos", 9)
+    small_photos(photos / "trip", 3, 100)
+    run.scan(photos)
+    shutil.rmtree(photos / "trip")
+    (photos / "trip").mkdir()
+    assert run.scan(photos)["missing"] == 3
+
+
+def test_photos_of_an_unplugged_folder_are_offline_stay_searchable_and_come_back_by_themselves(
+    run: Shell, tmp_path: Path
+) -> None:
+    photos, others = small_photos(tmp_path / "photos", 2), small_photos(tmp_path / "others", 1, 100)
+    run.scan(photos, others)
+
+    def offline() -> dict[str, bool]:
+        hits = run("search", "beach", "--mode", "keyword", "--format", "json").json
+        return {os.path.basename(hit["path"]): hit["offline"] for hit in hits}
+
+    with unplugged(photos):
+        assert offline() == {"beach 0.png": True, "beach 1.png": True, "beach 100.png": False}
+        assert "(offline)" in run("search", "beach", "--mode", "keyword").text
+        assert status(run)["offline"] == {str(photos): "it is empty"}
+    with silent(photos):
+        assert offline() == {"beach 0.png": True, "beach 1.png": True, "beach 100.png": False}
+        assert status(run)["offline"] == {str(photos): "it does not answer"}
+    assert not any(offline().values())
+    assert status(run)["offline"] == {}
+
+
+# --- in the middle of a scan ----------------------------------------------------------------------------------------
+
+
+def test_a_folder_unplugged_in_the_middle_of_a_scan_stops_it_and_the_same_command_goes_on(
+    run: Shell, tmp_path: Path, ended: Register
+) -> None:
+    photos = many_photos(tmp_path / "many", 300)
+    process = ended(run.start("scan", photos, *QUICK, "--batch-size", "4"))
+    wait_for_photos(run, process, 1)
+    with unplugged(photos):
+        err = process.communicate()[1].decode()
+        assert process.returncode == 15, err
+        assert f"The folder {photos} cannot be reached any more: it is empty." in err
+        had = photos_in(run)
+        assert 0 < had < 300, "the scan was over too soon to show anything"
+        assert run.rows("SELECT count(*) FROM files WHERE code IS NOT NULL") == [(0,)]
+        assert run.rows("SELECT outcome FROM runs") == [("failed",)]
+        run("scan", photos, *QUICK, code=16)
+        assert photos_in(run) == had
+    assert run.scan(photos)["analysed"] == 300 - had
+    run("scan", photos, *QUICK, "--library", tmp_path / "calm")
+    assert contents(run.open()) == contents(Library.open(tmp_path / "calm"))
+
+
+# --- a folder that does not answer ----------------------------------------------------------------------------------
+
+
+def test_a_folder_whose_server_is_silent_is_said_and_nothing_is_changed(
+    run: Shell, tmp_path: Path, ended: Register
+) -> None:
+    photos = small_photos(tmp_path / "photos", 4)
+    inner = small_photos(photos / "share", 4, 100)
+    run.scan(photos)
+    before = files(run)
+    with silent(photos):
+        process = ended(run.start("scan", photos, *QUICK, script=IMPATIENT))
+        err = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == 15, err
+        assert f"Cannot read the folder {photos}: it does not answer." in err
+    with silent(inner):
+        process = ended(run.start("scan", photos, *QUICK, script=IMPATIENT))
+        err = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == 15, err
+        assert f"The folder {inner} cannot be reached any more: it does not answer." in err
+    assert files(run) == before
+    assert run.scan(photos)["due"] == 0
+
+
+def test_ctrl_c_works_while_a_folder_does_not_answer(run: Shell, tmp_path: Path, ended: Register) -> None:
+    photos = small_photos(tmp_path / "photos", 4)
+    inner = small_photos(photos / "share", 4, 100)
+    with silent(inner):
+        process = ended(run.start("scan", photos, *QUICK))
+        deadline = time.monotonic() + 60
+        while not (run.folder / "writer.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 130
+    assert run.scan(photos)["analysed"] == 8
+
+
+@pytest.mark.slow
+def test_a_folder_that_falls_silent_in_the_middle_of_a_scan_ends_it_and_blames_no_photo(
+    run: Shell, tmp_path: Path, ended: Register
+) -> None:
+    photos = many_photos(tmp_path / "many", 200)
+    process = ended(run.start("scan", photos, *QUICK, "--batch-size", "4", script=IMPATIENT))
+    wait_for_photos(run, process, 1)
+    with silent(photos):
+        err = process.communicate(timeout=120)[1].decode()
+        assert process.returncode == 15, err
+        assert f"The folder {photos} cannot be reached any more: it does not answer." in err
+        assert group_is_gone(process, 20), "decode workers outlive the scan"
+        had = photos_in(run)
+        assert 0 < had < 200
+        assert len(run("search", "jpg", "--mode", "keyword", "--limit", "0", "-0").out.split(b"\0")) > 1
+    assert run.scan(photos)["analysed"] == 200 - had
+    run("scan", photos, *QUICK, "--library", tmp_path / "calm")
+    assert contents(run.open()) == contents(Library.open(tmp_path / "calm"))
