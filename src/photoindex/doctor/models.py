@@ -17,6 +17,7 @@ from photoindex.runtimes.measure import Measurement
 from photoindex.scan.steps import Steps
 from photoindex.steps.forms import forms_ready, read_forms
 from photoindex.steps.ocr import engines_of
+from photoindex.steps.search_runtimes import search_runtime
 
 _OPENCV = "opencv-cpu-f32"
 
@@ -44,7 +45,7 @@ class ModelFacts:
 
     `prepared`: whether its forms for this machine are made (None where it needs none); `refused_forms`: form to the
     reason why it failed its check against torch. `runtime`: what a scan tries first, `why` in a sentence; `measured`:
-    whether that was measured here (else it is the order of experience).
+    whether that was measured here (else it is the order of experience). `search_runtime`: that of searches.
     """
 
     task: str
@@ -60,6 +61,7 @@ class ModelFacts:
     measured: bool = False
     runtime: str | None = None
     why: str = ""
+    search_runtime: str | None = None
 
 
 def read_models(
@@ -130,6 +132,8 @@ def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
     form, folder, found = _form(installed, allowed)
     if form is None:
         return replace(facts, runtime=None, why="its library chooses when it is loaded")
+    if forms:
+        facts = replace(facts, search_runtime=search_runtime(installed)[0])
     kept = stored(form, folder) or []
     ways = tuple(_way(each.name, each.absent, kept) for each in found)
     facts = replace(facts, prepared=True if forms else None, refused_forms=refused, ways=ways, measured=bool(kept))

@@ -173,7 +173,8 @@ def _model_text(model: ModelFacts) -> str:
     others = [name for name in others if name.split()[0] != model.runtime]
     failed = [f"{way.runtime} ({way.refused})" for way in model.ways if way.refused and not way.absent]
     then = f"; then {', '.join(others)}" if others else ""
-    return said + then + (f"; not {'; '.join(failed)}" if failed else "")
+    searches = f"; searches on {model.search_runtime}" if model.search_runtime else ""
+    return said + then + (f"; not {'; '.join(failed)}" if failed else "") + searches
 
 
 def _memory_text(plan: MemoryPlan) -> str:

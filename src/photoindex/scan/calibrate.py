@@ -31,6 +31,7 @@ from photoindex.store.vectors import image_table
 _EMBEDDING = "embedding_model"
 _EVERY = 2
 _TEXTS_AT_ONCE = 32
+_WORTH_MEASURING = 2_000  # photos
 _FEW = 5_000  # so many new photos are asked for by id, more by reading the whole table
 
 
@@ -42,6 +43,7 @@ def prepare_search(library: Library, registry: Registry, models_dir: Path, stop:
     library.vectors.keep_index(image_table(model))
     try:
         calibrate(library, registry, models_dir, model, stop)
+        _measure_runtimes(library, registry, models_dir, model, stop)
     except PhotoindexError as error:
         return [f"Searches by meaning show every photo, good match or not: {error}"]
     return []
@@ -75,6 +77,17 @@ def calibrate(
         before = _empty(before.words, before.crowd, source)
     file.write(_with_photos(library, table, before, np.setdiff1d(ids, before.photos)))
     return True
+
+
+def _measure_runtimes(
+    library: Library, registry: Registry, models_dir: Path, model: str, stop: Callable[[], bool]
+) -> None:
+    """Where a scan took minutes, seconds are spent on what its searches begin with."""
+    from photoindex.steps.search_runtimes import measure_for_search
+
+    table = image_table(model)
+    if library.vectors.has(table) and len(library.vectors.ids(table)) >= _WORTH_MEASURING and not stop():
+        measure_for_search(locate(registry, registry.model(model), models_dir), stop)
 
 
 def everyday_words(registry: Registry, model: str) -> tuple[str, ...]:

@@ -35,9 +35,7 @@ class TextEncoder:
             name = self._forms.model
             raise ModelBroken(name, self._forms.refused["text"], f"photoindex models pull {name}")
         self._tokenizer = Tokenizer(self._forms)
-        # A trimmed query is over before more threads have started; one padded to the whole context is not.
-        threads = options.threads or (1 if self._forms.trim else min(4, os.cpu_count() or 1))
-        told = dataclasses.replace(options, threads=threads)
+        told = dataclasses.replace(options, threads=options.threads or query_threads(self._forms))
         self._session = open_session(self._forms.text, options=told, purpose="search", kept_in=self._forms.folder)
 
     @property
@@ -65,6 +63,11 @@ class TextEncoder:
 
     def close(self) -> None:
         self._session.close()
+
+
+def query_threads(forms: Forms) -> int:
+    """A trimmed query is over before more threads than one have started; one padded to the whole context is not."""
+    return 1 if forms.trim else min(4, os.cpu_count() or 1)
 
 
 class Tokenizer:
