@@ -208,3 +208,31 @@ class PlanInvalid(PhotoindexError):
     """This plan is not sound: {}. Nothing was touched."""
 
     exit_code = 28
+
+
+class BackupInvalid(PhotoindexError):
+    """Cannot restore from {}: {}. Nothing was changed."""
+
+    exit_code = 29
+
+
+class BackupNotWritten(PhotoindexError):
+    """Cannot write the backup {}: {}. The library is as it was."""
+
+    exit_code = 29
+
+
+class BackupTooNew(LibraryTooNew):
+    """The backup {} was made by a newer photoindex (schema {}, this program knows {}). Upgrade photoindex. Nothing was changed."""
+
+
+class LogNotWritable(PhotoindexError):
+    """Cannot write the log {}: {}. Nothing was done; choose another --log-file."""
+
+    exit_code = 30
+
+
+class RunNotFound(PhotoindexError):
+    """There is no scan with the number {}. {}; `photoindex runs` lists them."""
+
+    exit_code = 24

@@ -82,7 +82,7 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _span(root: str) -> dict[str, bytes]:
+def span(root: str) -> dict[str, bytes]:
     """Every path below `root` sorts from the root and a separator up to the root and the byte after a separator."""
     base, separator = encode_path(root).rstrip(os.sep.encode()), ord(os.sep)
     return {"first": base + bytes([separator]), "last": base + bytes([separator + 1])}
@@ -94,7 +94,7 @@ class Catalog:
     def __init__(self, path: Path, writable: bool = False) -> None:
         self.file = CatalogFile(path, writable)
 
-    # -- settings and runs
+    # -- settings
 
     def settings(self) -> dict[str, str]:
         with self.file.read() as con:
@@ -116,31 +116,16 @@ class Catalog:
             con.execute("DELETE FROM categories")
             insert(con, "categories", ["category", "tag"], rows)
 
-    def start_run(self, program: str, roots: Sequence[str], profile: str) -> int:
-        with self.file.write() as con:
-            run_id = int(_one(con, "SELECT nextval('run_ids')"))
-            row = (run_id, now(), program, [encode_path(r) for r in roots], profile)
-            insert(con, "runs", ["run_id", "started_at", "program", "roots", "profile"], [row])
-            for root in roots:
-                _touch_root(con, root)
-        return run_id
-
-    def end_run(self, run_id: int, outcome: str, found: int, analysed: int, failed: int) -> None:
-        with self.file.write() as con:
-            con.execute(
-                "UPDATE runs SET ended_at = ?, outcome = ?, found = ?, analysed = ?, failed = ? WHERE run_id = ?",
-                [now(), outcome, found, analysed, failed, run_id],
-            )
-
     # -- files
 
-    def known_files(self, root: str) -> dict[str, KnownFile]:
-        """Every file ever seen below `root`, by path; missing ones too."""
+    def known_files(self, root: str, deep: bool = True) -> dict[str, KnownFile]:
+        """Every file ever seen below `root`, by path; missing ones too. Not `deep`: only those in the folder itself."""
         with self.file.read() as con:
             rows = con.execute(
                 "SELECT path, root, size, mtime_ns, device, inode, sidecar_sig, photo_id, missing_since IS NOT NULL"
-                " FROM files WHERE path >= $first AND path < $last",
-                _span(root),
+                " FROM files WHERE path >= $first AND path < $last"
+                " AND ($deep OR NOT contains(substr(path::VARCHAR, length($first::VARCHAR) + 1), '/'))",
+                {"deep": deep, **span(root)},
             ).fetchall()
         return {
             (path := decode_path(row[0])): KnownFile(
@@ -152,6 +137,20 @@ class Catalog:
     def photo_ids(self) -> list[int]:
         with self.file.read() as con:
             return [row[0] for row in con.execute("SELECT photo_id FROM photos ORDER BY photo_id").fetchall()]
+
+    def all_shas(self) -> list[str]:
+        """The SHA-256 of every photo."""
+        with self.file.read() as con:
+            return [row[0] for row in con.execute("SELECT sha256 FROM photos").fetchall()]
+
+    def only_at(self, paths: Collection[str]) -> list[str]:
+        """The SHA-256 of the photos at these paths that have no file elsewhere."""
+        sql = """SELECT sha256 FROM photos SEMI JOIN (SELECT photo_id FROM files SEMI JOIN asked USING (path)) h
+            USING (photo_id) WHERE photo_id NOT IN (SELECT photo_id FROM files
+            WHERE photo_id IS NOT NULL AND path NOT IN (SELECT path FROM asked)) ORDER BY sha256"""
+        with self.file.read() as con:
+            con.register("asked", to_arrow(["path"], [(encode_path(path),) for path in paths]))
+            return [row[0] for row in con.execute(sql).fetchall()]
 
     def place_files(self, found: Iterable[tuple[FoundFile, int]], gone: Collection[str]) -> None:
         """Record files whose photo is known without reading them: renamed, linked, come back. Drop `gone` paths."""
@@ -179,7 +178,7 @@ class Catalog:
         with self.file.write() as con:
             con.execute(
                 "DELETE FROM walk_problems WHERE path = $base OR (path >= $first AND path < $last)",
-                {"base": base, **_span(root)},
+                {"base": base, **span(root)},
             )
             insert(con, "walk_problems", ["path", "code", "message"], rows)
 
@@ -247,7 +246,7 @@ class Catalog:
             con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
             con.register("excepted", to_arrow(["path"], [(encode_path(path),) for path in excepted]))
             con.register("chosen", to_arrow(["path"], [(encode_path(path),) for path in among or ()]))
-            rows = con.execute(_PLACES + " ORDER BY path", {"all": among is None, **_span(root)}).fetchall()
+            rows = con.execute(_PLACES + " ORDER BY path", {"all": among is None, **span(root)}).fetchall()
         return {row[0]: (_found_file(*row[2:]), row[1]) for row in rows}
 
     def make_due(
@@ -262,7 +261,7 @@ class Catalog:
             con.execute(
                 f"DELETE FROM ledger WHERE {condition} AND photo_id IN"  # noqa: S608 - constants of this function
                 f" (SELECT photo_id FROM files WHERE path >= $first AND path < $last{chosen})",
-                {**values, **_span(root)},
+                {**values, **span(root)},
             )
 
     # -- saving
@@ -319,7 +318,7 @@ def _one(con: DuckDBPyConnection, sql: str) -> Any:
     return con.execute(sql).fetchall()[0][0]
 
 
-def _touch_root(con: DuckDBPyConnection, root: str) -> None:
+def touch_root(con: DuckDBPyConnection, root: str) -> None:
     path = encode_path(root)
     if con.execute("UPDATE roots SET scanned_at = ? WHERE path = ?", [now(), path]).fetchall() == [(0,)]:
         con.execute("INSERT INTO roots VALUES (?, ?, ?)", [path, now(), now()])

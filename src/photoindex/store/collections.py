@@ -65,6 +65,14 @@ class Collections:
             sql = "SELECT path, sha256 FROM files SEMI JOIN asked USING (path) JOIN photos USING (photo_id)"
             return {decode_path(path): sha256 for path, sha256 in con.execute(sql).fetchall()}
 
+    def paths(self, shas: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """The paths, missing ones too, of those of these photos that the library knows, by SHA-256."""
+        sql = """SELECT sha256, list(path ORDER BY path) FROM files JOIN photos USING (photo_id)
+            SEMI JOIN asked USING (sha256) GROUP BY 1"""
+        with self._file.read() as con:
+            con.register("asked", to_arrow(["sha256"], [(sha256,) for sha256 in shas]))
+            return {sha256: tuple(map(decode_path, paths)) for sha256, paths in con.execute(sql).fetchall()}
+
     def replace(self, changes: Mapping[str, PhotoCollection | None]) -> None:
         """Set these collections to what is given, or forget them where that is None, all or nothing."""
         kept = [collection for collection in changes.values() if collection is not None]

@@ -73,7 +73,10 @@ class CatalogFile:
                 raise
 
     def create(self) -> None:
-        """Make the file, or bring an older one up to this program's schema."""
+        """Make the file, or bring an older one up to this program's schema, of which a backup is kept.
+
+        Raises BackupNotWritten, and then the older one is as it was.
+        """
         import duckdb
 
         if not self.path.exists():
@@ -85,7 +88,12 @@ class CatalogFile:
                 migrate(con)
             part.replace(self.path)
         with self._turn, self._explained(), self._opened_to_write() as con:
-            if schema_version(con) < SCHEMA:
+            before = schema_version(con)
+            if 0 < before < SCHEMA:
+                from photoindex.store.upgrade import keep_before_upgrade
+
+                keep_before_upgrade(con, self.path, before)
+            if before < SCHEMA:
                 migrate(con)
 
     @contextlib.contextmanager

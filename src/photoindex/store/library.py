@@ -11,15 +11,22 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from photoindex.errors import LibraryBusy, LibraryNotFound, LibraryNotWritable
+from photoindex.events import lasting
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.store.catalog import Catalog, Wanted
 from photoindex.store.collections import Collections
 from photoindex.store.decisions import Decisions
+from photoindex.store.let_go import LetGo
 from photoindex.store.likeness import Likeness
 from photoindex.store.queries import Queries
+from photoindex.store.runs import Runs
+from photoindex.store.swap import finish_swap, is_pending
 from photoindex.store.tag_scores import TagScores
 from photoindex.store.thumbnails import write_thumbnails
+from photoindex.store.unheld import forget_unheld
 from photoindex.store.vectors import Vectors, face_table, image_table
 
 _TABLES = {"embedding": image_table, "faces": face_table}
@@ -43,6 +50,9 @@ class Library:
     @classmethod
     def open(cls, folder: Path) -> Library:
         """A library for reading. Raises LibraryNotFound."""
+        if is_pending(folder):
+            with writer_lock(folder):
+                pass
         if not (folder / "catalog.duckdb").is_file():
             raise LibraryNotFound(folder)
         return cls(folder)
@@ -51,23 +61,10 @@ class Library:
     @contextlib.contextmanager
     def writing(cls, folder: Path) -> Iterator[Library]:
         """The library as its only writer, made or upgraded where needed. Raises LibraryBusy and others."""
-        from filelock import FileLock, Timeout
-
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / "writer.lock", timeout=0)
-            lock.acquire()
-            _write_holder(folder)
-        except Timeout:
-            raise LibraryBusy(folder, *_read_holder(folder)) from None
-        except OSError as error:
-            raise LibraryNotWritable(folder, error.strerror or str(error)) from error
-        try:
+        with writer_lock(folder), lasting("lock_acquired", "lock_released", library=str(folder)):
             library = cls(folder, writable=True)
             library.catalog.file.create()
             yield library
-        finally:
-            lock.release()
 
     @cached_property
     def queries(self) -> Queries:
@@ -84,6 +81,14 @@ class Library:
     @cached_property
     def decisions(self) -> Decisions:
         return Decisions(self.catalog.file)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.catalog.file)
+
+    @cached_property
+    def let_go(self) -> LetGo:
+        return LetGo(self.catalog)
 
     @cached_property
     def likeness(self) -> Likeness:
@@ -124,6 +129,19 @@ class Library:
             self.vectors.put_faces(model, faces)
         self.catalog.save(batch, unreadable, run_id)
 
+    def drop_unheld(self) -> int:
+        """Forget photos that no file holds any more (see `unheld`) in both stores, and their thumbnails. Returns how
+        many. A process killed on the way leaves vectors that the next scan sweeps."""
+        gone = forget_unheld(self.catalog.file)
+        if gone:
+            known = np.array(self.catalog.photo_ids(), np.int64)
+            for table in self.vectors.tables():
+                self.vectors.sweep(table, known)
+            for sha256 in gone:
+                with contextlib.suppress(OSError):  # one that stays takes a little room, and nothing else
+                    self.thumbnail_path(sha256).unlink(missing_ok=True)
+        return len(gone)
+
     def expect_versions(self, wanted: Sequence[Wanted]) -> None:
         """Before a scan: what each model saves belongs to this version of it.
 
@@ -158,6 +176,30 @@ class Library:
             write_thumbnails({self.thumbnail_path(sha256): jpeg for sha256, jpeg in jpegs.items()})
         except OSError as error:
             raise LibraryNotWritable(self.folder, error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Be the only writer of the library in `folder`, whatever state it is in. Raises LibraryBusy, LibraryNotWritable.
+
+    A library that a killed process was about to put in place there is put in place first.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "writer.lock", timeout=0)
+        lock.acquire()
+        _write_holder(folder)
+        finish_swap(folder)
+    except Timeout:
+        raise LibraryBusy(folder, *_read_holder(folder)) from None
+    except OSError as error:
+        raise LibraryNotWritable(folder, error.strerror or str(error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write_holder(folder: Path) -> None:

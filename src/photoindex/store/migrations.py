@@ -7,7 +7,9 @@ deletes what it is about to insert. Paths are BLOBs, because a file name is byte
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -110,6 +112,12 @@ def _decisions(con: DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE decision_photos (id VARCHAR, sha256 VARCHAR, copies BIGINT)")
 
 
+def _run_details(con: DuckDBPyConnection) -> None:
+    """How a scan was made, what it reported and why it failed: JSON but for the last. See `store.runs`."""
+    for column in ("details VARCHAR", "report VARCHAR", "error VARCHAR"):
+        con.execute(f"ALTER TABLE runs ADD COLUMN {column}")
+
+
 MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _m001,
     _tag_scores,
@@ -119,6 +127,7 @@ MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _captions,
     _collections,
     _decisions,
+    _run_details,
 )
 SCHEMA = len(MIGRATIONS)
 
@@ -145,3 +154,11 @@ def migrate(con: DuckDBPyConnection) -> None:
         except BaseException:
             con.rollback()
             raise
+
+
+def migrate_file(path: Path) -> None:
+    """Bring a catalog that nobody else has open to `SCHEMA`."""
+    import duckdb
+
+    with contextlib.closing(duckdb.connect(path)) as con:
+        migrate(con)

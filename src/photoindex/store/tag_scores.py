@@ -94,6 +94,11 @@ class TagScores:
         with self._file.read() as con:
             return dict(con.execute("SELECT tag, value FROM tag_choices WHERE model = ?", [model]).fetchall())
 
+    def all_choices(self) -> list[tuple[str, str | None, float]]:
+        """The user's own thresholds of every model: model, tag (see `choices`) and value."""
+        with self._file.read() as con:
+            return con.execute("SELECT model, tag, value FROM tag_choices ORDER BY ALL").fetchall()
+
     def _rule(self, model: str, column: str) -> TagRule | None:
         with self._file.read() as con:
             rows = con.execute(f"SELECT {column}, standing, most FROM tag_rules WHERE model = ?", [model]).fetchall()  # noqa: S608

@@ -33,6 +33,8 @@ TERMS = "terms.txt"
 # scanned at about 2.5 microseconds each, and every commit leaves a fragment behind.
 _MAX_UNINDEXED = 4_000
 _MAX_FRAGMENTS = 100
+# So many ids make one condition: Lance reads it as text.
+_DELETED_AT_ONCE = 10_000
 # Older states of a table are kept for readers that are in the middle of a question, and for repair.
 _KEPT_VERSIONS = timedelta(minutes=5)
 
@@ -137,6 +139,10 @@ class Vectors:
             width = batch.schema.field("vector").type.list_size
             yield batch["id"].to_numpy(), batch["vector"].flatten().to_numpy().reshape(-1, width)
 
+    def snapshot(self, table: str) -> Any:
+        """The table as it is now, as a Lance dataset: what is written later does not show in it."""
+        return self._dataset(table)
+
     # -- writing
 
     def warm_up(self) -> None:
@@ -174,11 +180,23 @@ class Vectors:
         if documents:
             self._merge(DOCUMENTS, {"id": _ids(documents), "text": list(documents.values())}, "id")
 
+    def make(self, table: str, rows: Any) -> None:
+        """A table of `rows` (a pyarrow RecordBatchReader) with its indexes, in place of one of its name."""
+        if self.has(table):
+            self.drop(table)
+        with self._explained():
+            self._create(table, rows.schema, rows)
+
+    def remove(self, table: str, photo_ids: Collection[int]) -> None:
+        """Delete the rows of these photos."""
+        ids = list(photo_ids)
+        for at in range(0, len(ids), _DELETED_AT_ONCE):
+            self._write(table, lambda tb, at=at: tb.delete(_among(ids[at : at + _DELETED_AT_ONCE])))
+
     def sweep(self, table: str, known: npt.NDArray[np.int64]) -> int:
         """Delete rows of photos that the catalog does not know: what a killed process had written ahead."""
         orphans = np.setdiff1d(self.ids(table), known)
-        if len(orphans):
-            self._write(table, lambda tb: tb.delete(_among(orphans.tolist())))
+        self.remove(table, orphans.tolist())
         return len(orphans)
 
     def drop(self, table: str) -> int:
@@ -219,6 +237,11 @@ class Vectors:
             if unindexed > _MAX_UNINDEXED or len(self._dataset(name).get_fragments()) > _MAX_FRAGMENTS:
                 self._write(name, lambda tb: tb.optimize(cleanup_older_than=_KEPT_VERSIONS))
 
+    def shrink(self) -> None:
+        """Bring each table to its least size: one fragment, no deleted rows, no former states."""
+        for name in self.tables():
+            self._write(name, lambda tb: tb.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
+
     # -- inside
 
     def _dataset(self, table: str) -> Any:
@@ -242,14 +265,15 @@ class Vectors:
 
         self._write(table, merge)
 
-    def _create(self, table: str, schema: Any) -> None:
-        """Make an empty table with its indexes aside, then move it into place: a table that is there is whole."""
+    def _create(self, table: str, schema: Any, rows: Any = None) -> None:
+        """Make a table of `rows`, or an empty one, with its indexes aside, then move it into place: a table that is
+        there is whole."""
         import lancedb
         from lancedb.index import FTS, BTree
 
         aside = self.folder / "new"
         shutil.rmtree(aside, ignore_errors=True)
-        created = lancedb.connect(aside).create_table(table, schema=schema)
+        created = lancedb.connect(aside).create_table(table, data=rows, schema=schema)
         created.create_index("id", config=BTree())
         if table == DOCUMENTS:
             # The text is folded by this program before it comes here, so the tokenizer only splits at spaces.

@@ -1,0 +1,90 @@
+"""`photoindex backup` and `photoindex restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from photoindex.cli.options import LibraryOption, ObjectFormatOption, open_library
+from photoindex.config import read_settings
+from photoindex.errors import UsageError
+from photoindex.render.output import ObjectFormat
+from photoindex.render.text import note, size
+
+
+def register(app: typer.Typer) -> None:
+    for command in (backup, restore):
+        app.command(command.__name__)(command)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The new file: a zip, or JSON with --user-data.")],
+    user_data: Annotated[
+        bool, typer.Option("--user-data", help="Only your own words: collections, decisions, thresholds, categories.")
+    ] = False,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Thumbnails too; without, a scan makes them again.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it is there.")] = False,
+    library: LibraryOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
+) -> None:
+    """Write all that the library knows into one file, while scans and searches go on. Photos are not part of it."""
+    from photoindex import keeping
+    from photoindex.render.keeping import print_counts
+
+    opened, settings = open_library(library)
+    if user_data:
+        words = keeping.backup_words(opened, file, force=force)
+        counts = {
+            "collections": len(words.collections),
+            "decisions": len(words.decisions),
+            "tag thresholds": len(words.thresholds),
+            "categories": len(words.categories or ()),
+        }
+        print_counts({"file": str(file), "kind": "user-data"}, counts, output)
+        note(f"Your own words are in {file}.")
+        return
+    made = keeping.backup(opened, file, force=force, thumbnails=thumbnails, tell=note)
+    print_counts({"file": made.file, "kind": "library", "bytes": made.bytes}, made.counts, output)
+    note(f"Backup of {settings.library} in {file}, {size(made.bytes)}. Your photos are not in it.")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `photoindex backup` wrote.")],
+    user_data: Annotated[
+        bool, typer.Option("--user-data", help="Of a backup, only your own words; they are merged into the library.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Set a library that is there aside; of words that differ, take the file's."),
+    ] = False,
+    library: LibraryOption = None,
+    output: ObjectFormatOption = ObjectFormat.table,
+) -> None:
+    """Bring a library back from a backup, or merge a file of your own words into the library.
+
+    Everything is checked before anything is changed. Nothing is deleted: what was there is set aside.
+    """
+    from photoindex import keeping
+    from photoindex.keeping.restore import is_words
+    from photoindex.render.keeping import print_counts, print_merged, print_repaired
+
+    folder = read_settings(library).library
+    if user_data or is_words(file):
+        merged = keeping.restore_words(folder, file, force=force)
+        print_merged(merged, output)
+        note("Your own words are in the library." if merged else "There are no words in this file.")
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: choose another --library.")
+    done = keeping.restore(folder, file, force=force, tell=note)
+    about = {"kind": done.kind, "made_at": done.made_at, "set_aside": done.set_aside, "repaired": list(done.repaired)}
+    print_counts(about, done.counts, output)
+    if output is not ObjectFormat.json:
+        print_repaired(done.repaired)
+    note(f"{folder} is what it was on {done.made_at}. The next scan brings it up to date.")
+    if done.set_aside:
+        note(f"What was there before lies in {done.set_aside}: delete it when you no longer want it.")

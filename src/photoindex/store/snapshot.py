@@ -1,0 +1,79 @@
+"""Copies of a catalog: as it is at one moment while others write it, and rewritten to its least size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photoindex.errors import LibraryCorrupt
+from photoindex.store.connection import CatalogFile
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_COPY = "copied"  # of the attached copy
+
+
+def copy_catalog(file: CatalogFile, to: Path) -> None:
+    """Write the catalog as it is now into the new file `to`, and put that on disk.
+
+    Row by row, so that every block of it is read and checked, and what a killed process left in the log beside it
+    comes along. A scan that wants to commit meanwhile waits. Raises LibraryCorrupt where a block cannot be read.
+    """
+    with file.read() as con:
+        copy_database(con, to)
+    _sync(to)
+
+
+def compact_catalog(file: CatalogFile) -> None:
+    """Rewrite the catalog without the room that deleted rows took. Run it as the library's only writer.
+
+    The old file is in place until the new one is whole and on disk, and then goes in one step.
+    """
+    part, log = file.path.with_suffix(".compact"), Path(f"{file.path}.wal")
+    for left in (part, Path(f"{part}.wal")):
+        left.unlink(missing_ok=True)
+    with file.read() as con:
+        con.execute("CHECKPOINT")
+        copy_database(con, part)
+    if log.exists():  # it would be read as the new file's
+        part.unlink()
+        raise LibraryCorrupt(file.path.parent, "what was written last could not be brought into the catalog's file")
+    _sync(part)
+    part.replace(file.path)
+    _sync(file.path.parent)
+
+
+def row_counts(file: CatalogFile, tables: Collection[str]) -> Mapping[str, int]:
+    """How many rows these tables have."""
+    with file.read() as con:
+        return {name: con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in tables}  # noqa: S608
+
+
+def shas_from(file: CatalogFile, prefix: str) -> set[str]:
+    """The SHA-256 of the photos that begin with these hex digits."""
+    with file.read() as con:
+        rows = con.execute("SELECT sha256 FROM photos WHERE starts_with(sha256, ?)", [prefix]).fetchall()
+    return {row[0] for row in rows}
+
+
+def copy_database(con: DuckDBPyConnection, to: Path) -> None:
+    """Write all that the open database holds into the new file `to`."""
+    source = con.execute("SELECT current_database()").fetchall()[0][0]
+    path = str(to).replace("'", "''")
+    con.execute(f"ATTACH '{path}' AS {_COPY} (TYPE duckdb)")
+    try:
+        con.execute(f"COPY FROM DATABASE {source} TO {_COPY}")
+    finally:
+        con.execute(f"DETACH {_COPY}")
+
+
+def _sync(path: Path) -> None:
+    # A folder can only be opened for reading; Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
