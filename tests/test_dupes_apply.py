@@ -1,244 +1,238 @@
-"""Applying plans and taking that back: killed at every step, nothing is lost, and undo restores byte for byte."""
+"""Applying plans and taking that back, to every target: what goes, what stays, what is told, and what comes back."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
 import os
 import shutil
-import signal
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apply_faults import Faults, Killed, clones_by_copying, kill
+from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, trash_in, tree
 from conftest import Shell, draw
-from photoindex.dupes import journal as journal_module
-from photoindex.dupes import moving
-from photoindex.dupes.apply import Done, apply_plan, undo
+from photoindex.dupes import ApplyOptions, apply_plan
 from photoindex.errors import LibraryNotWritable, UsageError
-from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
 from photoindex.store.library import Library
-
-STEPS = ("write", "fsync", "link", "unlink", "rename", "chown", "utime")
-
-
-class Faulty:
-    """`os`, where the given number of steps is done before `fault` strikes; `crossing` moves fail as between disks."""
-
-    def __init__(self, after: int, fault: Callable[[], None], crossing: bool) -> None:
-        self._left, self._fault, self._crossing = after, fault, crossing
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(os, name)
-        if name not in STEPS:
-            return real
-
-        def step(*given: Any, **named: Any) -> Any:
-            if self._left == 0:
-                self._fault()
-            self._left -= 1
-            if self._crossing and name in ("link", "rename") and ".photoindex-part" not in str(given[0]):
-                raise OSError(errno.EXDEV, "Invalid cross-device link")
-            return real(*given, **named)
-
-        return step
-
-
-def faulty(patch: pytest.MonkeyPatch, after: int, fault: Callable[[], None], crossing: bool) -> None:
-    replaced = Faulty(after, fault, crossing)
-    for module in (journal_module, moving):
-        patch.setattr(module, "os", replaced)
-
-
-def killed(after: int, crossing: bool, work: Callable[[], Any]) -> bool:
-    """Do the work in a child that is killed before the step of that number. Returns whether it was."""
-    child = os.fork()
-    if child == 0:
-        with pytest.MonkeyPatch.context() as patch:
-            faulty(patch, after, lambda: os.kill(os.getpid(), signal.SIGKILL), crossing)
-            try:
-                work()
-            finally:
-                os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-def tree(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """All that undo has to bring back: names, bytes, times, permissions."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_mode) for p in files}
-
-
-def contents(*folders: Path) -> set[bytes]:
-    return {p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
-
-
-def planned(path: Path, tier: str) -> PlannedFile:
-    found = path.stat()
-    return PlannedFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest(), found.st_size, found.st_mtime_ns, tier)
-
-
-class Setting:
-    """A kept file, an identical one with a sidecar, a near one that goes; and the plan."""
-
-    def __init__(self, base: Path) -> None:
-        self.photos, self.library = base / "photos", base / "library"
-        (self.photos / "sub").mkdir(parents=True)
-        self.library.mkdir()
-        (self.photos / "a.jpg").write_bytes(b"picture")
-        (self.photos / "sub" / "b.jpg").write_bytes(b"picture")
-        (self.photos / "sub" / "b.jpg.xmp").write_bytes(b"stars")
-        (self.photos / "c.jpg").write_bytes(b"smaller picture")
-        for at, name in enumerate(("a.jpg", "sub/b.jpg", "sub/b.jpg.xmp", "c.jpg")):
-            (self.photos / name).chmod(0o640 if at % 2 else 0o604)
-            os.utime(self.photos / name, ns=(10**18 + at, 10**18 + at))
-        go = (planned(self.photos / "sub" / "b.jpg", "identical"), planned(self.photos / "c.jpg", "re-encoded"))
-        keep = (planned(self.photos / "a.jpg", "keeper"),)
-        self.plan = Plan(str(self.library), (PlannedGroup("1", "re-encoded", "larger", keep, go),))
-
-    def apply(self) -> list[Done]:
-        return [done for done in apply_plan(self.plan, self.library) if isinstance(done, Done)]
-
-    def undo(self) -> list[Done]:
-        return [done for done in undo(self.library) if isinstance(done, Done)]
-
-    def undo_all(self) -> None:
-        for run in [*(self.library / "journal").glob("*.jsonl")]:
-            assert all(isinstance(done, str) or done.problem is None for done in undo(self.library, run.stem))
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    return Setting(tmp_path)
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Setting]:
+    trash_in(tmp_path / "data", monkeypatch)
+    clones_by_copying(monkeypatch)
+
+    def made(to: str = "quarantine") -> Setting:
+        return Setting(tmp_path, to)
+
+    return made
 
 
-def kept_open(setting: Setting, before: dict[str, tuple[bytes, int, int]]) -> None:
-    """What holds at every moment: no bytes are lost, and what stays is as it was."""
-    assert {data for data, _, _ in before.values()} <= contents(setting.photos, setting.library)
-    stays = str(setting.photos / "a.jpg")
-    assert tree(setting.photos)[stays] == before[stays]
+@pytest.fixture
+def setting(make: Callable[..., Setting]) -> Setting:
+    return make()
 
 
-def test_apply_moves_what_goes_with_its_sidecar_and_undo_brings_it_back(setting: Setting) -> None:
-    before = tree(setting.photos)
-    assert [done.problem for done in setting.apply()] == [None, None]
-    assert {Path(path).name for path in tree(setting.photos)} == {"a.jpg"}
-    kept_open(setting, before)
-    assert [done.problem for done in setting.undo()] == [None, None, None]
-    assert tree(setting.photos) == before
+@pytest.mark.parametrize("to", TARGETS)
+def test_apply_lets_go_and_undo_brings_back_all(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    before, known = tree(setting.photos), setting.known()
+    kept = look = (setting.photos / "sub" / "b.jpg").stat()
+    assert [done.problem for done in setting.apply()] == [None] * len(setting.plan.groups[0].go)
+    assert setting.went()
+    if to == "reflink":
+        look = (setting.photos / "sub" / "b.jpg").stat()
+        assert (look.st_ino, look.st_mtime_ns) != (kept.st_ino, 0)
+    setting.nothing_lost(before)
+    assert all(done.problem is None for done in setting.undo())
+    setting.restored(before, known)
+    with pytest.raises(UsageError, match="nothing to undo"):
+        setting.undo()
 
 
-@pytest.mark.parametrize("crossing", [False, True], ids=["one disk", "two disks"])
-def test_killed_at_any_step_of_apply_nothing_is_lost_and_undo_restores(tmp_path: Path, crossing: bool) -> None:
-    steps = 0
-    while True:
-        setting = Setting(tmp_path / str(steps))
-        before = tree(setting.photos)
-        was_killed = killed(steps, crossing, setting.apply)
-        kept_open(setting, before)
-        setting.undo_all()
-        assert tree(setting.photos) == before, f"killed before step {steps}"
-        if not was_killed:
-            break
-        assert [done.problem for done in setting.apply()] == [None, None]  # and the same plan goes on
-        assert {Path(path).name for path in tree(setting.photos)} == {"a.jpg"}
-        steps += 1
-    assert steps > 20
+@pytest.mark.parametrize("to", TARGETS)
+def test_a_dry_run_changes_nothing(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    before, known = tree(setting.base), setting.known()
+    assert {done.problem for done in setting.apply(dry_run=True)} == {None}
+    setting.restored({path: look for path, look in before.items() if "/photos/" in path}, known)
+    assert not (setting.folder / "journal").exists()
 
 
-@pytest.mark.parametrize("crossing", [False, True], ids=["one disk", "two disks"])
-def test_killed_at_any_step_of_undo_nothing_is_lost_and_undo_goes_on(tmp_path: Path, crossing: bool) -> None:
-    steps = 0
-    while True:
-        setting = Setting(tmp_path / str(steps))
-        before = tree(setting.photos)
+@pytest.mark.parametrize("to", TARGETS)
+def test_the_catalog_knows_at_once(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    setting.apply()
+    file_stays = to in ("hardlink", "reflink")
+    near = {"c.jpg"} if to in OF_EQUALS else set()
+    assert setting.present() == {"a.jpg", *near, *(["sub/b.jpg"] if file_stays else [])}
+    with Library.writing(setting.folder) as library:
+        rows = {Path(row.path).name for row in library.queries.file_rows()}
+    assert ("b.jpg" in rows) is (to == "reflink")  # hard links are one file
+
+
+def test_links_share_the_bytes_of_what_stays(make: Callable[..., Setting]) -> None:
+    setting = make("symlink")
+    setting.apply()
+    link = setting.photos / "sub" / "b.jpg"
+    assert os.readlink(link) == "../a.jpg"
+    assert link.with_name("b.jpg.xmp").read_bytes() == b"stars"  # the sidecar stays beside its name
+
+
+@pytest.mark.parametrize("to", OF_EQUALS)
+def test_only_files_of_the_same_bytes_become_links_or_are_deleted(setting: Setting, to: str) -> None:
+    before = tree(setting.base)
+    setting.options = ApplyOptions(to)
+    with pytest.raises(UsageError, match=r"c\.jpg \(re-encoded\).*--to quarantine or trash"):
         setting.apply()
-        was_killed = killed(steps, crossing, setting.undo)
-        kept_open(setting, before)
-        setting.undo_all()
-        assert tree(setting.photos) == before, f"killed before step {steps}"
-        assert not [path for path in (setting.library / "quarantine").rglob("*") if path.is_file()]
-        if not was_killed:
-            break
-        steps += 1
-    assert steps > 10
+    assert tree(setting.photos) == {path: look for path, look in before.items() if "/photos/" in path}
 
 
-@pytest.mark.parametrize("crossing", [False, True], ids=["one disk", "two disks"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EIO])
-def test_a_full_disk_or_lost_permission_at_any_step_loses_nothing(tmp_path: Path, crossing: bool, code: int) -> None:
-    for steps in range(60):
-        setting = Setting(tmp_path / str(steps))
-        before = tree(setting.photos)
-
-        def fail() -> None:
-            raise OSError(code, os.strerror(code))
-
-        with pytest.MonkeyPatch.context() as patch:
-            faulty(patch, steps, fail, crossing)
-            with contextlib.suppress(LibraryNotWritable):
-                setting.apply()
-        kept_open(setting, before)
-        setting.undo_all()
-        assert tree(setting.photos) == before, f"failed at step {steps}"
+def test_where_nothing_can_go_is_said(setting: Setting) -> None:
+    setting.options = ApplyOptions("nowhere")
+    with pytest.raises(UsageError, match="There are: quarantine, trash"):
+        setting.apply()
+    setting.options = ApplyOptions(along=("cats",))
+    with pytest.raises(UsageError, match="There are: sidecars, raw, video"):
+        setting.apply()
 
 
-@pytest.mark.parametrize(
-    ("change", "left"),
-    [
-        (lambda photos: (photos / "sub" / "b.jpg").write_bytes(b"picturE"), [True, False]),
-        (lambda photos: (photos / "sub" / "b.jpg").unlink(), [True, False]),
-        (lambda photos: (photos / "a.jpg").write_bytes(b"picturE"), [True, True]),
-        (lambda photos: (photos / "a.jpg").unlink(), [True, True]),
-        (lambda photos: os.replace(photos / "c.jpg", photos / "a.jpg"), [True, True]),
-    ],
-)
-def test_what_changed_since_the_plan_is_left_alone_and_said(
-    setting: Setting, change: Callable[[Path], Any], left: list[bool]
-) -> None:
-    change(setting.photos)
+def test_where_the_disk_cannot_share_bytes_that_is_said(tmp_path: Path) -> None:
+    setting = Setting(tmp_path, "reflink")
     before = tree(setting.photos)
-    assert [done.problem is not None for done in setting.apply()] == left
-    assert {data for data, _, _ in before.values()} <= contents(setting.photos, setting.library)
-    if all(left):
-        assert tree(setting.photos) == before
+    with pytest.MonkeyPatch.context() as patch:
 
+        def refuse(path: str, new: str) -> None:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-@pytest.mark.parametrize("make", [os.link, os.symlink])
-def test_links_to_what_stays_are_not_taken_for_copies(setting: Setting, make: Callable[..., None]) -> None:
-    copy = setting.photos / "sub" / "b.jpg"
-    before = tree(setting.photos)
-    copy.unlink()
-    make(setting.photos / "a.jpg", copy)
-    assert setting.apply()[0].problem is not None
-    assert copy.read_bytes() == b"picture"
-    setting.undo()
-    assert tree(setting.photos).keys() == before.keys()
-
-
-def test_a_line_of_the_journal_that_was_cut_off_does_not_matter(setting: Setting) -> None:
-    before = tree(setting.photos)
-    setting.apply()
-    (run,) = (setting.library / "journal").glob("*.jsonl")
-    with run.open("a") as file:
-        file.write('{"path": "/photos/never", "pla')
-    setting.undo()
+        patch.setattr("photoindex.dupes.cloning._ficlone", refuse)
+        (done,) = setting.apply()
+    assert "take --to hardlink, symlink or quarantine" in (done.problem or "")
     assert tree(setting.photos) == before
-    assert run.read_text().splitlines()[-2:] == ['{"path": "/photos/never", "pla', '{"undone": true}']
 
 
-def test_bytes_that_changed_in_the_quarantine_stay_there_and_it_is_said(setting: Setting) -> None:
+def test_a_file_with_other_hard_links_is_not_replaced(make: Callable[..., Setting]) -> None:
+    setting = make("hardlink")
+    os.link(setting.photos / "sub" / "b.jpg", setting.photos / "third.jpg")
+    (done,) = setting.apply()
+    assert "other hard links" in (done.problem or "")
+
+
+def test_what_a_symbolic_link_leads_to_stays(make: Callable[..., Setting]) -> None:
+    setting = make("symlink")
     setting.apply()
-    (copy,) = (setting.library / "quarantine").rglob("*.xmp")
-    copy.write_bytes(b"other")
-    problems = {Path(done.path).name: done.problem for done in setting.undo()}
-    assert "its bytes changed in the quarantine" in (problems["b.jpg.xmp"] or "")
-    assert problems["b.jpg"] is None
-    assert copy.read_bytes() == b"other"
+    (group,) = setting.plan.groups
+    shutil.copyfile(setting.photos / "a.jpg", setting.photos / "z.jpg")
+    keep = replace(group.keep[0], path=str(setting.photos / "z.jpg"))
+    go = replace(group.keep[0], tier="identical")
+    setting.plan = replace(setting.plan, groups=(replace(group, keep=(keep,), go=(go,)),))
+    setting.options = ApplyOptions("quarantine")
+    (done,) = setting.apply()
+    assert "leads to it" in (done.problem or "")
+
+
+def test_a_link_that_was_written_to_stays_and_it_is_said(make: Callable[..., Setting]) -> None:
+    setting = make("hardlink")
+    setting.apply()
+    (setting.photos / "a.jpg").write_bytes(b"edited")
+    (done,) = setting.undo()
+    assert "bytes were changed since" in (done.problem or "")
+    assert (setting.photos / "sub" / "b.jpg").read_bytes() == b"edited"
+
+
+@pytest.mark.parametrize("to", ["delete", "symlink"])
+def test_bytes_that_are_left_elsewhere_are_found(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    before = tree(setting.photos)
+    setting.apply()
+    os.rename(setting.photos / "a.jpg", setting.photos / "moved.jpg")
+    (done,) = [d for d in setting.undo() if d.path.endswith("b.jpg")]
+    assert "no copy of its bytes is left" in (done.problem or "")
+    with Library.writing(setting.folder) as library:
+        library.catalog.save([setting._analysed(setting.photos / "moved.jpg")], [], 0)
+    assert [d.problem for d in setting.undo()] == [None]
+    assert tree(setting.photos)[str(setting.photos / "sub" / "b.jpg")] == before[str(setting.photos / "sub" / "b.jpg")]
+
+
+# -- the user's words
+
+
+def test_what_stays_takes_over_the_words_about_what_goes_and_gives_them_back(setting: Setting) -> None:
+    known = setting.known()
+    a, c = sha256(setting.photos / "a.jpg"), sha256(setting.photos / "c.jpg")
+    setting.apply()
+    now = setting.known()
+    assert now["collections"]["trip"] == {c: known["collections"]["trip"][c], a: known["collections"]["trip"][c]}
+    assert [set(d.photos) for d in now["decisions"]] == [{c, "d" * 64}, {a, "d" * 64}]
+    setting.undo()
+    assert setting.known() == known
+
+
+def test_words_that_the_user_gave_what_stays_are_its_own(setting: Setting) -> None:
+    a = sha256(setting.photos / "a.jpg")
+    with Library.writing(setting.folder) as library:
+        trip = library.collections.read()["trip"]
+        library.collections.replace({"trip": replace(trip, photos={**trip.photos, a: datetime(2025, 1, 1)})})
+    known = setting.known()
+    setting.apply()
+    assert setting.known()["collections"] == known["collections"]
+    setting.undo()
+    assert setting.known() == known
+
+
+def test_words_are_not_merged_where_several_photos_stay_or_another_file_holds_what_goes(setting: Setting) -> None:
+    known = setting.known()
+    shutil.copy2(setting.photos / "c.jpg", setting.photos / "c again.jpg")
+    with Library.writing(setting.folder) as library:
+        library.catalog.save([setting._analysed(setting.photos / "c again.jpg")], [], 0)
+    setting.apply()
+    assert setting.known()["collections"] == known["collections"]
+
+
+# -- what travels with a picture
+
+
+def shot(setting: Setting, **files: bytes) -> None:
+    for key, data in files.items():
+        where, suffix = key.split("_")
+        base = setting.photos / ("sub/b" if where == "go" else "a")
+        base.with_suffix(f".{suffix}").write_bytes(data)
+
+
+@pytest.mark.parametrize("to", ["quarantine", "trash", "delete"])
+def test_a_raw_file_and_a_video_travel_where_copies_stay(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    shot(setting, go_CR2=b"raw", go_mov=b"video", keep_cr2=b"raw", keep_MOV=b"video")
+    (setting.photos / "sub" / "b.xmp").write_bytes(b"of both")
+    before = tree(setting.photos)
+    assert {done.problem for done in setting.apply()} == {None}
+    assert not [path for path in (setting.photos / "sub").iterdir() if path.is_file()]
+    setting.nothing_lost(before)
+    assert all(done.problem is None for done in setting.undo())
+    assert tree(setting.photos) == before
+
+
+def test_a_raw_file_of_which_no_copy_stays_is_left_and_said(setting: Setting) -> None:
+    shot(setting, go_CR2=b"raw", go_mov=b"video", keep_cr2=b"another raw")
+    (setting.photos / "sub" / "b.xmp").write_bytes(b"of both")
+    first = setting.apply()[0]
+    assert (first.problem, "b.CR2, b.mov stays" in first.note) == (None, True)
+    assert {path.name for path in (setting.photos / "sub").iterdir()} == {"b.CR2", "b.mov", "b.xmp"}
+
+
+def test_nothing_travels_that_the_plan_names_or_that_is_not_wanted(setting: Setting) -> None:
+    shot(setting, go_CR2=b"raw", keep_cr2=b"raw")
+    setting.options = ApplyOptions(along=("raw",))
+    setting.apply()
+    assert {path.name for path in (setting.photos / "sub").iterdir()} == {"b.jpg.xmp"}
+    setting.undo()
+    setting.options = ApplyOptions(along=())
+    setting.apply()
+    assert {path.name for path in (setting.photos / "sub").iterdir()} == {"b.jpg.xmp", "b.CR2"}
 
 
 def test_a_sidecar_that_another_file_may_own_stays(setting: Setting) -> None:
@@ -248,32 +242,159 @@ def test_a_sidecar_that_another_file_may_own_stays(setting: Setting) -> None:
     assert {Path(path).name for path in tree(setting.photos)} == {"a.jpg", "c.xmp", "c.cr2"}
 
 
-def test_a_plan_of_another_library_is_refused(setting: Setting) -> None:
-    with pytest.raises(UsageError, match="not of"):
-        next(iter(apply_plan(setting.plan, setting.library / "other")))
+# -- faults: tests/test_dupes_crashes.py tries every step of every target
 
 
-def test_undo_overwrites_nothing(setting: Setting) -> None:
+def steps_of(make: Callable[[], Setting], work: Callable[[Setting], Any]) -> int:
+    setting, counting = make(), Faults(10**9, kill)
+    with counting.striking():
+        work(setting)
+    setting.remove()
+    return counting.steps
+
+
+@pytest.mark.parametrize("to", ["quarantine", "hardlink"])
+def test_killed_in_the_middle_nothing_is_lost_and_undo_restores(make: Callable[..., Setting], to: str) -> None:
+    count = steps_of(lambda: make(to), Setting.apply)
+    for after in range(3, count, count // 6):
+        setting = make(to)
+        before, known = tree(setting.photos), setting.known()
+        faults = Faults(after, kill)
+        with pytest.raises(Killed), faults.striking():
+            setting.apply()
+        setting.nothing_lost(before)
+        setting.undo_all()
+        setting.restored(before, known)
+        setting.remove()
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(setting: Setting) -> None:
+    """Killed between what happened to the files and the catalog."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(*given: Any) -> None:
+            raise Killed
+
+        patch.setattr("photoindex.dupes.apply.tell", stop)
+        with pytest.raises(Killed):
+            setting.apply()
+    assert setting.present() == {"a.jpg", "c.jpg", "sub/b.jpg"}
+    a = sha256(setting.photos / "a.jpg")
+    assert all(done.problem for done in setting.apply())  # nothing is left to go
+    assert setting.present() == {"a.jpg"}
+    assert a in setting.known()["collections"]["trip"]
+
+
+def test_what_stays_after_a_full_disk_can_be_undone(setting: Setting) -> None:
+    before, known = tree(setting.photos), setting.known()
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(LibraryNotWritable, match="No space left"), Faults(14, full).striking():
+        setting.apply()
+    setting.nothing_lost(before)
+    setting.undo_all()
+    setting.restored(before, known)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda photos: (photos / "sub" / "b.jpg").write_bytes(b"picturE"),
+        lambda photos: (photos / "sub" / "b.jpg").unlink(),
+        lambda photos: (photos / "a.jpg").write_bytes(b"picturE"),
+        lambda photos: (photos / "a.jpg").unlink(),
+        lambda photos: os.replace(photos / "sub" / "b.jpg", photos / "a.jpg"),
+    ],
+    ids=["other bytes", "gone", "keeper has other bytes", "keeper gone", "moved onto the keeper"],
+)
+def test_what_changed_since_the_plan_is_left_alone_and_said(
+    make: Callable[..., Setting], to: str, change: Callable[[Path], Any]
+) -> None:
+    setting = make(to)
+    change(setting.photos)
+    before = tree(setting.photos)
+    assert setting.apply()[0].problem is not None
+    assert before.items() >= {p: look for p, look in tree(setting.photos).items() if "c.jpg" not in p}.items()
+    assert {look[0] for look in before.values()} <= contents(setting.photos, setting.folder, setting.data)
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_links_to_what_stays_are_not_taken_for_copies(setting: Setting, link: Callable[..., None]) -> None:
+    copy = setting.photos / "sub" / "b.jpg"
+    before = tree(setting.photos)
+    copy.unlink()
+    link(setting.photos / "a.jpg", copy)
+    assert setting.apply()[0].problem is not None
+    assert copy.read_bytes() == b"picture"
+    setting.undo()
+    assert tree(setting.photos).keys() == before.keys()
+
+
+def test_a_line_of_the_journal_that_was_cut_off_does_not_matter(setting: Setting) -> None:
+    before = tree(setting.photos)
     setting.apply()
-    (setting.photos / "c.jpg").write_bytes(b"new")
+    (run,) = (setting.folder / "journal").glob("*.jsonl")
+    with run.open("a") as file:
+        file.write('{"acts": [{"path": "/photos/never", "pla')
+    setting.undo()
+    assert tree(setting.photos) == before
+    ends = ['{"acts": [{"path": "/photos/never", "pla', '{"undone": true, "left": 0}']
+    assert run.read_text().splitlines()[-2:] == ends
+
+
+def test_bytes_that_changed_in_the_quarantine_stay_there_and_it_is_said(setting: Setting) -> None:
+    setting.apply()
+    (copy,) = (setting.folder / "quarantine").rglob("*.xmp")
+    copy.write_bytes(b"other")
     problems = {Path(done.path).name: done.problem for done in setting.undo()}
-    assert "something else lies there now" in (problems["c.jpg"] or "")
-    assert (setting.photos / "c.jpg").read_bytes() == b"new"
-    assert b"smaller picture" in contents(setting.library)
-    (setting.photos / "c.jpg").unlink()
-    assert [done.problem for done in setting.undo()] == [None]
-    assert (setting.photos / "c.jpg").read_bytes() == b"smaller picture"
+    assert "its bytes changed in the quarantine" in (problems["b.jpg.xmp"] or "")
+    assert problems["b.jpg"] is None
+    assert copy.read_bytes() == b"other"
 
 
-def test_the_commands(run: Shell, tmp_path: Path) -> None:
+def test_a_plan_of_another_library_is_refused(setting: Setting, tmp_path: Path) -> None:
+    with Library.writing(tmp_path / "other") as other, pytest.raises(UsageError, match="not of"):
+        next(iter(apply_plan(other, setting.plan)))
+
+
+@pytest.mark.parametrize("to", ["quarantine", "trash", "delete"])
+def test_undo_overwrites_nothing(make: Callable[..., Setting], to: str) -> None:
+    setting = make(to)
+    before = tree(setting.photos)
+    setting.apply()
+    b = setting.photos / "sub" / "b.jpg"
+    b.write_bytes(b"new")
+    problems = {Path(done.path).name: done.problem for done in setting.undo()}
+    if to != "delete":  # where it lies, nothing of the run is missing any more
+        assert "something else lies there now" in (problems["b.jpg"] or "")
+    assert b.read_bytes() == b"new"
+    b.unlink()
+    if to != "delete":
+        assert [done.problem for done in setting.undo()] == [None]
+        assert tree(setting.photos) == before
+
+
+# -- the commands
+
+
+@pytest.fixture
+def twins(run: Shell, tmp_path: Path) -> tuple[Path, Path]:
     photos = tmp_path / "photos"
     photos.mkdir()
     draw(2).save(photos / "twin.jpg")
     shutil.copyfile(photos / "twin.jpg", photos / "twin (1).jpg")
     run.scan(photos)
-    before = tree(photos)
     plan = tmp_path / "plan.json"
     plan.write_bytes(run("dupes", "plan").out)
+    return photos, plan
+
+
+def test_the_commands(run: Shell, twins: tuple[Path, Path]) -> None:
+    photos, plan = twins
+    before = tree(photos)
     assert "1 file would go" in run("dupes", "apply", plan, "--dry-run").err
     assert tree(photos) == before
     with Library.writing(run.folder):
@@ -282,8 +403,36 @@ def test_the_commands(run: Shell, tmp_path: Path) -> None:
     assert tree(photos) == before
     assert "photoindex undo" in run("dupes", "apply", plan).err
     assert [Path(path).name for path in tree(photos)] == ["twin.jpg"]
+    assert run.scan(photos)["missing"] == 0
     assert "1 left alone" in run("dupes", "apply", plan, code=1).err
     assert "1 file is back" in run("undo").err
     assert tree(photos) == before
     assert "nothing to undo" in run("undo", code=2).err
     assert "No run has the id 'x'" in run("undo", "x", code=2).err
+
+
+def test_deleting_is_asked_for_twice(run: Shell, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, plan = twins
+    before = tree(photos)
+    assert "Say --yes" in run("dupes", "apply", plan, "--to", "delete", code=2).err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.prompt", lambda _told, **_named: "0")
+    assert "Nothing was deleted" in run("dupes", "apply", plan, "--to", "delete", "--yes", code=2).err
+    assert tree(photos) == before
+    monkeypatch.setattr("typer.prompt", lambda _told, **_named: "1")
+    assert "1 file was deleted" in run("dupes", "apply", plan, "--to", "delete", "--yes").err
+    assert len(tree(photos)) == 1
+    run("undo")
+    assert tree(photos) == before
+
+
+def test_a_crash_says_where_the_journal_is_and_not_that_photos_are_untouched(
+    run: Shell, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("photoindex.dupes.apply._do_all", broken)
+    ran = run("dupes", "apply", twins[1], code=2)
+    assert "untouched" not in ran.err
+    assert "`photoindex undo 2" in ran.err

@@ -9,23 +9,38 @@ for group in dupes(library, DupeOptions(tiers=("identical", "same-pixels"))):
 from __future__ import annotations
 
 from photoindex.dupes.against import Arrival, against
-from photoindex.dupes.apply import apply_plan, undo
-from photoindex.dupes.deciding import decide, export_decisions, import_decisions, revoke
+from photoindex.dupes.apply import Done, apply_plan
+from photoindex.dupes.deciding import (
+    Settled,
+    decide,
+    decide_group,
+    export_decisions,
+    import_decisions,
+    revoke,
+    take_back,
+)
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
 from photoindex.dupes.plan import make_plan
+from photoindex.dupes.targets import ApplyOptions
+from photoindex.dupes.undoing import undo
 
 __all__ = [
     "CONFIDENT_THRESHOLD",
+    "ApplyOptions",
     "Arrival",
+    "Done",
     "DupeOptions",
+    "Settled",
     "against",
     "apply_plan",
     "decide",
+    "decide_group",
     "dupes",
     "export_decisions",
     "import_decisions",
     "make_plan",
     "revoke",
+    "take_back",
     "undo",
 ]

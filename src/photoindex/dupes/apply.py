@@ -1,94 +1,168 @@
-"""Doing what a plan says, reversibly: what goes is moved into the library's quarantine, and `undo` brings it back."""
+"""Doing what a plan says, reversibly: nothing leaves its place before it and what stays were read again."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
-from photoindex.dupes.journal import Journal, Moved
-from photoindex.dupes.moving import FileChanged, move, same_bytes, settle, sha256_of
+from photoindex.dupes.attributes import attributes_of
+from photoindex.dupes.companions import companions
+from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
+from photoindex.dupes.journal import HARDLINK, MOVE, REFLINK, SYMLINK, TRASH, Act, Journal
+from photoindex.dupes.moving import FileChanged, same_bytes, sha256_of
+from photoindex.dupes.targets import TARGETS, ApplyOptions, check_options
+from photoindex.dupes.telling import finish, tell
 from photoindex.errors import LibraryNotWritable, UsageError
 from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
 from photoindex.pure.tiers import IDENTICAL
+from photoindex.store.library import Library
+
+_TELL_EVERY = 200
+QUARANTINED = ApplyOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a file of a plan. `problem`: in words why it was left alone, or None; `bytes`: its size."""
+    """What became of a file of a plan. `problem`: in words why it was left alone, or None; `bytes`: its size; `note`:
+    what else there is to say of it, or empty."""
 
     path: str
     bytes: int
     problem: str | None = None
+    note: str = ""
 
 
-def apply_plan(plan: Plan, folder: Path, dry_run: bool = False) -> Iterator[Done | str]:
-    """Move what goes into the quarantine of the library at `folder`, one file after the other; first the run's id.
+def apply_plan(library: Library, plan: Plan, options: ApplyOptions = QUARANTINED) -> Iterator[Done | str]:
+    """Let go what the plan lets go, one file after the other; first yields the run's id, empty for a dry run.
 
-    Before each move the bytes of the file and of the one that stays are read again; what is not as the plan says is
-    left alone. Run it as the library's only writer. With `dry_run` all is read and nothing moved, and the id is empty.
-    Raises UsageError and LibraryNotWritable.
+    Before each act the bytes of the file and of the one that stays are read again; what is not as the plan says is
+    left alone. The catalog learns what went, also where the iteration is left early. `library` must be open for
+    writing. Raises UsageError, LibraryNotWritable and other Library* errors.
     """
-    if PurePath(plan.library) != folder:
-        raise UsageError(f"This plan is of the library at {plan.library}, not of {folder}.")
+    if PurePath(plan.library) != library.folder:
+        raise UsageError(f"This plan is of the library at {plan.library}, not of {library.folder}.")
+    check_options(options, plan)
     try:
-        journal = None if dry_run else Journal.begin(folder)
-        yield journal.id if journal else ""
-        for group in plan.groups:
-            for file in group.go:
-                yield Done(file.path, file.size, _let_go(file, group, journal))
-        if journal:
-            journal.write({"ended": True})
+        run = _Run(library, plan, options)
+        yield run.journal.id if run.journal else ""
+        try:
+            for group in plan.groups:
+                for file in group.go:
+                    yield run.let_go(file, group)
+        finally:
+            run.tell()
+        if run.journal:
+            run.journal.write({"ended": True})
     except OSError as error:
-        raise LibraryNotWritable(folder, error.strerror or str(error)) from error
+        raise LibraryNotWritable(library.folder, error.strerror or str(error)) from error
 
 
-def _let_go(file: PlannedFile, group: PlannedGroup, journal: Journal | None) -> str | None:
-    """Why a file was left alone; None where it went. Raises OSError where the journal cannot be written."""
+class _Run:
+    """An application of a plan. `journal` is None for a dry run."""
+
+    def __init__(self, library: Library, plan: Plan, options: ApplyOptions) -> None:
+        self._library, self._options = library, options
+        self._how = TARGETS[options.to]
+        self._planned = {file.path for group in plan.groups for file in (*group.keep, *group.go)}
+        self._untold: list[Act] = []
+        self.journal: Journal | None = None
+        if not options.dry_run:
+            finish_runs(library, finish)
+            self.journal = Journal.begin(library.folder, options.to)
+        self._linked = symlinks(library)
+
+    def let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
+        """Raises OSError where the journal cannot be written."""
+        try:
+            keeper, seen, kept = _checked(file, group)
+            self._refuse(file.path, seen, keeper, kept)
+            unit, looks, note = self._unit(file, group, keeper, seen, kept)
+        except FileChanged as error:
+            return Done(file.path, file.size, str(error))
+        except OSError as error:
+            return Done(file.path, file.size, error.strerror or str(error))
+        if self.journal:
+            self.journal.announce(unit)
+            try:
+                _do_all(unit, looks, kept, self.journal)
+            except FileChanged as error:
+                return Done(file.path, file.size, str(error))
+            self._untold += unit
+            if len(self._untold) >= _TELL_EVERY:
+                self.tell()
+        return Done(file.path, file.size, note=note)
+
+    def tell(self) -> None:
+        """Tell the catalog what went since it was told last."""
+        acts, self._untold = self._untold, []
+        if self.journal:
+            tell(self._library, self.journal, acts)
+
+    def _refuse(self, path: str, seen: os.stat_result, keeper: str, kept: os.stat_result) -> None:
+        """Raises FileChanged where this target is not right for this file."""
+        if path in self._linked:
+            raise FileChanged(f"a symbolic link of the run {self._linked[path]} leads to it; undo that first")
+        if self._how in (MOVE, TRASH):
+            return
+        if seen.st_nlink > 1:
+            raise FileChanged("it has other hard links, which undo could not tie again; take --to quarantine")
+        if self._how in (HARDLINK, SYMLINK) and seen.st_uid != kept.st_uid:
+            raise FileChanged(f"it belongs to another user than {keeper}; take --to quarantine")
+        if self._how == HARDLINK and seen.st_dev != kept.st_dev:
+            raise FileChanged(f"it lies on another disk than {keeper}; take --to symlink or quarantine")
+
+    def _unit(
+        self, file: PlannedFile, group: PlannedGroup, keeper: str, seen: os.stat_result, kept: os.stat_result
+    ) -> tuple[list[Act], list[os.stat_result], str]:
+        """The acts for a picture, first, and what goes along; what their files are now; and what stays behind."""
+        contents = {kept.sha256 for kept in group.keep}
+        into = file.sha256 if file.tier == IDENTICAL else next(iter(contents)) if len(contents) == 1 else ""
+        unit = [self._act(file.path, file.sha256, self._how, keeper, into, seen, kept)]
+        if self._how in (HARDLINK, REFLINK, SYMLINK):
+            return unit, [seen], ""
+        along = companions(file.path, keeper, self._options.along, self._planned)
+        found = [(path, *sha256_of(path)) for path in along.go]
+        how = TRASH if self._how == TRASH else MOVE
+        unit += [self._act(path, sha256, how, keeper, "", mine, kept) for path, sha256, mine in found]
+        looks = [seen, *(mine for _, _, mine in found)]
+        told = f"{', '.join(along.stay)} stays: no other copy is beside {keeper}" if along.stay else ""
+        return unit, looks, told
+
+    def _act(
+        self, path: str, sha256: str, how: str, keeper: str, into: str, seen: os.stat_result, kept: os.stat_result
+    ) -> Act:
+        place = self.journal.new_place(path) if how == MOVE and self.journal else ""
+        if how == SYMLINK:  # relative: a library that is moved as a whole, or mounted elsewhere, keeps its links
+            place = os.path.relpath(os.path.realpath(keeper), os.path.realpath(os.path.dirname(path)))
+        was = {} if how in (MOVE, TRASH) else attributes_of(path, seen)
+        return Act(path, sha256, how, place, keeper, kept.st_ino if how == HARDLINK else 0, was, into)
+
+
+def _do_all(unit: list[Act], looks: list[os.stat_result], kept: os.stat_result, journal: Journal) -> None:
+    """A picture and what goes along, all or none; the picture last, because it may turn out to be the one that stays.
+
+    Raises FileChanged, where none went.
+    """
+    done: list[Act] = []
     try:
-        keeper, seen = _checked(file, group)
-        sidecars = [(path, *sha256_of(path)) for path in _sidecars(file.path)]
+        for act, seen in [*zip(unit, looks, strict=True)][::-1]:
+            done.append(act)
+            do(act, seen, kept, journal)
     except FileChanged as error:
-        return str(error)
-    except OSError as error:
-        return error.strerror or str(error)
-    if journal is None:
-        return None
-    try:
-        _move_all([(file.path, file.sha256, seen), *sidecars], keeper, journal)
-    except FileChanged as error:
-        return str(error)
-    return None
-
-
-def _move_all(files: list[tuple[str, str, os.stat_result]], keeper: str, journal: Journal) -> None:
-    """A picture and its sidecars into the quarantine, all or none. Raises FileChanged, where none went, and OSError."""
-    moved: list[Moved] = []
-    try:
-        for path, sha256, found in files:
-            moved.append(Moved(path, journal.announce(path, sha256), sha256))
-            _move(moved[-1], found)
-            if not os.path.lexists(keeper):  # one file seen in two ways, as over two mounts
-                raise FileChanged(f"it is the same file as {keeper}, seen in another way")
-    except FileChanged:
-        for mine in reversed(moved):
-            if settle(mine.path, mine.place, mine.sha256):
-                move(mine.place, mine.path, mine.sha256)
+        for act in reversed(done[:-1]):
+            try:
+                take_back(act, ())
+            except (OSError, FileChanged) as other:
+                raise FileChanged(f"{error}; and {act.path} could not come back, `undo` tries again: {other}") from None
+        if done[-1] is not unit[0]:
+            raise FileChanged(f"{os.path.basename(done[-1].path)}: {error}") from None
         raise
 
 
-def _move(moved: Moved, found: os.stat_result) -> None:
-    try:
-        move(moved.path, moved.place, moved.sha256, found)
-    except OSError as error:
-        if not settle(moved.path, moved.place, moved.sha256):
-            raise FileChanged(f"{os.path.basename(moved.path)}: {error.strerror or error}") from None
-
-
-def _checked(file: PlannedFile, group: PlannedGroup) -> tuple[str, os.stat_result]:
-    """The path that stays for this file, and what the file is now. Raises OSError and FileChanged."""
+def _checked(file: PlannedFile, group: PlannedGroup) -> tuple[str, os.stat_result, os.stat_result]:
+    """The path that stays for this file, and what the file and that one are now. Raises OSError and FileChanged."""
     sha256, seen = sha256_of(file.path)
     if (sha256, seen.st_size) != (file.sha256, file.size):
         raise FileChanged("its bytes are not those of the plan any more")
@@ -104,62 +178,4 @@ def _checked(file: PlannedFile, group: PlannedGroup) -> tuple[str, os.stat_resul
         raise FileChanged(f"it is the same file as {keeper.path}, which stays")
     if file.tier == IDENTICAL and not same_bytes(file.path, keeper.path):
         raise FileChanged(f"its bytes are not those of {keeper.path}")
-    return keeper.path, seen
-
-
-def _sidecars(path: str) -> list[str]:
-    """Its XMP files: NAME.jpg.xmp, and NAME.xmp unless another file of that name may own it."""
-    folder, name = os.path.split(path)
-    stem = PurePath(name).stem
-    names = sorted(other for other in os.listdir(folder) if other != name)
-    own = [other for other in names if other.lower() == f"{name}.xmp".lower()]
-    plain = [other for other in names if other.lower() == f"{stem}.xmp".lower()]
-    others = [n for n in names if PurePath(n).stem == stem and not n.lower().endswith(".xmp")]
-    found = [os.path.join(folder, other) for other in (*own, *([] if others else plain))]
-    return [sidecar for sidecar in found if os.path.isfile(sidecar) and not os.path.islink(sidecar)]
-
-
-def undo(folder: Path, number: str | None = None) -> Iterator[Done | str]:
-    """Bring back what a run moved, the latest one first; first the run's id. Without a number the last run that has
-    something to bring back.
-
-    A file whose place is taken by another now stays in the quarantine, and so does one whose bytes changed there. Run
-    it as the library's only writer; it may be run again. Raises UsageError and LibraryNotWritable.
-    """
-    journal = _run(folder, number)
-    yield journal.id
-    try:
-        for moved in reversed(journal.moved()):
-            if settle(moved.path, moved.place, moved.sha256):
-                yield _bring_back(moved)
-        journal.write({"undone": True})
-        with contextlib.suppress(OSError):  # it may still hold what could not go back
-            journal.quarantine.rmdir()
-    except OSError as error:
-        raise LibraryNotWritable(folder, error.strerror or str(error)) from error
-
-
-def _run(folder: Path, number: str | None) -> Journal:
-    runs = [j for j in Journal.all(folder) if number in (None, j.id)]
-    if number is not None and not runs:
-        raise UsageError(f"No run has the id {number!r}. There are: {', '.join(j.id for j in Journal.all(folder))}.")
-    for journal in reversed(runs):
-        if number or any(os.path.lexists(moved.place) for moved in journal.moved()):
-            return journal
-    raise UsageError("There is nothing to undo.")
-
-
-def _bring_back(moved: Moved) -> Done:
-    size = 0
-    try:
-        sha256, seen = sha256_of(moved.place)
-        size = seen.st_size
-        if sha256 != moved.sha256:
-            return Done(moved.path, size, f"its bytes changed in the quarantine; it stays there: {moved.place}")
-        os.makedirs(os.path.dirname(moved.path), exist_ok=True)
-        move(moved.place, moved.path, sha256, seen)
-    except FileExistsError:
-        return Done(moved.path, size, f"something else lies there now; it stays in the quarantine: {moved.place}")
-    except (OSError, FileChanged) as error:
-        return Done(moved.path, size, f"{error}; it stays in the quarantine: {moved.place}")
-    return Done(moved.path, size)
+    return keeper.path, seen, found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,14 @@ _LEAST_DIGITS = 6
 _HEX = frozenset("0123456789abcdef")
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A decision that was just made, and the earlier ones that it took the place of."""
+
+    decision: Decision
+    replaced: tuple[Decision, ...]
+
+
 def decide(library: Library, kind: str, what: Sequence[str], options: DupeOptions = DEFAULTS) -> Decision:
     """Save what the user decided: "not-duplicates", "keep-all" or "keep-this".
 
@@ -35,14 +43,28 @@ def decide(library: Library, kind: str, what: Sequence[str], options: DupeOption
     photos = _contents(library, what, keeper, options)
     if keeper and keeper.photo not in photos:
         raise UsageError(f"{keeper.path} is not in that group. Give the file to keep first, then its group.")
+    return _settle(library, kind, photos, keeper.photo if keeper else None).decision
+
+
+def decide_group(library: Library, kind: str, group: Group, keeper: str | None = None) -> Settled:
+    """As `decide`, about a group that `dupes` found. `keeper`: with "keep-this" the SHA-256 of the member to keep."""
+    return _settle(library, kind, _of_group(group), keeper)
+
+
+def take_back(library: Library, settled: Settled) -> None:
+    """Undo `decide_group`: the decision goes, and those that it replaced are back."""
+    library.decisions.put(settled.replaced, {settled.decision.id})
+
+
+def _settle(library: Library, kind: str, photos: dict[str, int], keeper: str | None) -> Settled:
     if sum(photos.values()) < 2:
         raise UsageError("A decision is about two files or more. `photoindex dupes` shows groups with their ids.")
     if kind == NOT_DUPLICATES and len(photos) < 2:
         raise UsageError("These files hold the same bytes. `keep-all` keeps every one of them.")
-    decision = Decision(id_of(photos), kind, photos, keeper.photo if keeper else None, _now())
-    parts = [d.id for d in library.decisions.read() if d.photos.keys() <= photos.keys()]
-    library.decisions.put([decision], parts)
-    return decision
+    decision = Decision(id_of(photos), kind, photos, keeper, _now())
+    replaced = tuple(d for d in library.decisions.read() if d.photos.keys() <= photos.keys())
+    library.decisions.put([decision], [d.id for d in replaced])
+    return Settled(decision, replaced)
 
 
 def revoke(library: Library, ids: Sequence[str]) -> list[Decision]:
@@ -80,7 +102,7 @@ def import_decisions(library: Library, value: Any) -> int:
     """
     if not isinstance(value, dict) or value.get("format") != FORMAT or not isinstance(value.get("decisions"), list):
         raise UsageError(f'This is no file of decisions: it should say "format": "{FORMAT}" and hold "decisions".')
-    given = [_read(item, f"decisions[{at}]") for at, item in enumerate(value["decisions"])]
+    given = [read_decision(item, f"decisions[{at}]") for at, item in enumerate(value["decisions"])]
     mine = {decision.id: decision for decision in library.decisions.read()}
     latest = {d.id: d for d in sorted(given, key=lambda d: d.decided_at)}
     newer = [d for d in latest.values() if d.id not in mine or mine[d.id].decided_at < d.decided_at]
@@ -88,26 +110,46 @@ def import_decisions(library: Library, value: Any) -> int:
     return len(newer)
 
 
-def _read(item: Any, where: str) -> Decision:
-    """One decision. The id is computed, so that an edited file cannot hold two about the same photos."""
+def read_decision(item: Any, where: str) -> Decision:
+    """A decision as `decision_object` gave it; `where` it stands, for errors. Raises UsageError.
+
+    The id is computed, so that an edited file cannot hold two about the same photos.
+    """
+    if not isinstance(item, dict):
+        raise UsageError(f"{where}: {item!r} is no object with the fields that docs/json.md names.")
+    photos = _read_photos(item.get("photos"), f"{where}.photos")
+    kind, keeper = item.get("decision"), item.get("keeper")
+    if kind not in KINDS:
+        raise UsageError(f"{where}.decision: no decision is called {kind!r}. There are: {', '.join(KINDS)}.")
+    if kind != KEEP_THIS and keeper is not None:
+        raise UsageError(f"{where}.keeper: with {kind!r} it should be null.")
+    if kind == KEEP_THIS and keeper not in photos:
+        raise UsageError(f"{where}.keeper: {keeper!r} is none of the photos of this decision.")
+    if sum(photos.values()) < 2:
+        raise UsageError(f"{where}: a decision is about two files or more.")
+    return Decision(id_of(photos), kind, photos, keeper, _read_time(item.get("decided_at"), f"{where}.decided_at"))
+
+
+def _read_photos(value: Any, where: str) -> dict[str, int]:
+    if not isinstance(value, list):
+        raise UsageError(f"{where}: {value!r} is no array of photos.")
+    found = {}
+    for at, photo in enumerate(value):
+        sha256, copies = (photo.get("photo"), photo.get("copies")) if isinstance(photo, dict) else (photo, 1)
+        if not isinstance(sha256, str) or len(sha256) != 64 or not set(sha256) <= _HEX:
+            raise UsageError(f"{where}[{at}].photo: {sha256!r} is no SHA-256.")
+        if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
+            raise UsageError(f"{where}[{at}].copies: {copies!r} is no number of files, 1 or more.")
+        found[sha256] = copies
+    return found
+
+
+def _read_time(value: Any, where: str) -> datetime:
     try:
-        photos = {_sha256(photo["photo"]): int(photo["copies"]) for photo in item["photos"]}
-        kind, keeper = str(item["decision"]), item["keeper"]
-        at = datetime.fromisoformat(item["decided_at"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{where}: {type(error).__name__}: {error}. See docs/json.md for its fields.") from None
-    if kind not in KINDS or (kind == KEEP_THIS) != (keeper is not None) or (keeper and keeper not in photos):
-        raise UsageError(f"{where}: decision {kind!r} with keeper {keeper!r}. There are: {', '.join(KINDS)}.")
-    if min(photos.values(), default=0) < 1 or sum(photos.values()) < 2:
-        raise UsageError(f"{where}: a decision is about two files or more, and copies are 1 or more.")
-    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return Decision(id_of(photos), kind, photos, keeper, at)
-
-
-def _sha256(text: Any) -> str:
-    if not isinstance(text, str) or len(text) != 64 or not set(text) <= _HEX:
-        raise ValueError(f"{text!r} is no SHA-256")
-    return text
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise UsageError(f"{where}: {value!r} is no time such as 2026-01-31T12:00:00.") from None
+    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
 def _contents(library: Library, what: Sequence[str], keeper: PhotoRow | None, options: DupeOptions) -> dict[str, int]:

@@ -1,30 +1,42 @@
-"""The journal of what was done to files: lines of JSON, each on disk before the act that it announces.
+"""The journal of what was done to files: lines of JSON, each on disk before the acts that it announces.
 
 A journal is only ever appended to. What became of a file is told by the disk, not by the journal: a line says what is
 about to happen, and a crash may come before or after that. A last line that was cut off counts for nothing, because its
-act had not begun.
+acts had not begun.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
-FORMAT = "photoindex journal 1"
+FORMAT = "photoindex journal 2"
+MOVE, TRASH, DELETE, HARDLINK, REFLINK, SYMLINK = "move", "trash", "delete", "hardlink", "reflink", "symlink"
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A file that was to go from `path` to `place`, with the bytes it had."""
+class Act:
+    """What is to become of the file at `path`, whose bytes are those of `sha256`.
+
+    `how`: "move" to `place`; "trash"; "delete"; or what takes its place, "hardlink", "reflink" or "symlink" to `keeper`
+    (then `place` is what the symbolic link says). `inode`: of the keeper, or of the clone once it is made. `was`: what
+    else belongs to a file that is not moved (see `attributes`). `into`: the content that takes over the user's words
+    about this one, or nothing.
+    """
 
     path: str
-    place: str
     sha256: str
+    how: str = MOVE
+    place: str = ""
+    keeper: str = ""
+    inode: int = 0
+    was: Mapping[str, Any] = field(default_factory=dict)
+    into: str = ""
 
 
 class Journal:
@@ -37,7 +49,7 @@ class Journal:
         self._count = 0
 
     @classmethod
-    def begin(cls, folder: Path) -> Journal:
+    def begin(cls, folder: Path, to: str = "quarantine") -> Journal:
         """A new one. Raises OSError."""
         (folder / "journal").mkdir(parents=True, exist_ok=True)
         now, again = datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
@@ -49,7 +61,7 @@ class Journal:
             except FileExistsError:
                 again += 1
         made.quarantine.mkdir(parents=True)
-        made.write({"format": FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds")})
+        made.write({"format": FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds"), "to": to})
         for folder_made in (made.file.parent, made.quarantine.parent, made.quarantine):
             sync_folder(folder_made)
         return made
@@ -60,12 +72,14 @@ class Journal:
         found = sorted((file.stem for file in (folder / "journal").glob("*.jsonl")), key=lambda stem: (len(stem), stem))
         return [cls(folder, stem) for stem in sorted(found, key=lambda stem: stem[:15])]
 
-    def announce(self, path: str, sha256: str) -> str:
-        """Write that a file is about to move, and return its place in the quarantine. Raises OSError."""
+    def new_place(self, path: str) -> str:
+        """A name in the quarantine that nothing has."""
         self._count += 1
-        place = str(self.quarantine / f"{self._count:06d}{PurePath(path).suffix}")
-        self.write({"path": path, "place": place, "sha256": sha256})
-        return place
+        return str(self.quarantine / f"{self._count:06d}{PurePath(path).suffix}")
+
+    def announce(self, acts: Sequence[Act]) -> None:
+        """Write what is about to happen to a picture, which comes first, and what goes along. Raises OSError."""
+        self.write({"acts": [{name: value for name, value in asdict(act).items() if value} for act in acts]})
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line; it is on disk when this returns. Raises OSError."""
@@ -82,16 +96,34 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def moved(self) -> list[Moved]:
-        """What was to be moved, in order. Raises OSError."""
+    def lines(self) -> list[dict[str, Any]]:
+        """All whole lines, in order. Raises OSError."""
         found = []
         for line in self.file.read_bytes().split(b"\n"):
             try:
                 value = json.loads(line)
-                found.append(Moved(value["path"], value["place"], value["sha256"]))
-            except (ValueError, KeyError, TypeError):
-                continue  # the heading, the end, or a line that was cut off
+            except ValueError:
+                continue  # cut off
+            if isinstance(value, dict):
+                found.append(value)
         return found
+
+    def units(self) -> list[list[Act]]:
+        """What was to happen, in order: a picture first, and what goes along. Raises OSError."""
+        lines = self.lines()
+        clones = {line["made"]: line["inode"] for line in lines if "made" in line}
+        units = [unit for line in lines if (unit := _unit(line))]
+        return [[replace(a, inode=clones.get(a.path, 0)) if a.how == REFLINK else a for a in unit] for unit in units]
+
+    def says(self, word: str) -> bool:
+        """Whether some line has this word, as "ended" or "undone". Raises OSError."""
+        return any(word in line for line in self.lines())
+
+
+def _unit(line: Mapping[str, Any]) -> list[Act]:
+    acts = line.get("acts", [line] if "place" in line else [])  # before format 2 each move was a line of its own
+    known = {item.name for item in fields(Act)}
+    return [Act(**{name: value for name, value in act.items() if name in known}) for act in acts]
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -14,7 +14,7 @@ from photoindex.dupes.journal import sync_folder
 _CHUNK = 1 << 20
 # Neither through a symbolic link nor waiting for a pipe.
 _CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
 class FileChanged(Exception):
@@ -31,7 +31,7 @@ def sha256_of(path: str) -> tuple[str, os.stat_result]:
         digest = hashlib.sha256()
         while data := os.read(descriptor, _CHUNK):
             digest.update(data)
-        if _identity(os.fstat(descriptor)) != _identity(before):
+        if identity(os.fstat(descriptor)) != identity(before):
             raise FileChanged("it changed while it was read")
     finally:
         os.close(descriptor)
@@ -55,16 +55,16 @@ def move(path: str, place: str, sha256: str, seen: os.stat_result | None = None)
     Within a file system the name moves at once. To another one a copy is made, read again and put on disk before the
     old name goes. Raises FileExistsError, FileChanged and OSError, and then the file is where it was.
     """
-    if seen is not None and _identity(os.lstat(path)) != _identity(seen):
+    if seen is not None and identity(os.lstat(path)) != identity(seen):
         raise FileChanged("it changed while it was looked at")
     try:
-        _rename(path, place)
+        publish(path, place)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         before = os.lstat(path)
         _copy(path, place, sha256)
-        if _identity(os.lstat(path)) != _identity(before):
+        if identity(os.lstat(path)) != identity(before):
             os.unlink(place)
             raise FileChanged("it changed while it was copied") from None
         os.unlink(path)
@@ -72,12 +72,15 @@ def move(path: str, place: str, sha256: str, seen: os.stat_result | None = None)
     sync_folder(os.path.dirname(path))
 
 
-def _rename(path: str, place: str) -> None:
-    """By a second name: unlike a rename, that fails where something is."""
+def publish(path: str, place: str) -> None:
+    """Rename by a second name: unlike a plain rename, that fails where something is.
+
+    Raises FileExistsError and OSError.
+    """
     try:
         os.link(path, place)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         if os.path.lexists(place):  # a file system without hard links
             raise FileExistsError(errno.EEXIST, "Something lies there", place) from None
@@ -88,25 +91,30 @@ def _rename(path: str, place: str) -> None:
 
 
 def _copy(path: str, place: str, sha256: str) -> None:
-    part = _part(place, sha256)
-    _remove(part)
+    part = part_name(place, sha256)
+    remove(part)
     try:
-        with open(path, "rb") as source, open(part, "xb") as target:
-            shutil.copyfileobj(source, target, _CHUNK)
-            target.flush()
-            os.fsync(target.fileno())
+        copy_bytes(path, part, sha256)
         found = os.stat(path)
         with contextlib.suppress(OSError):  # only root may give files away
             os.chown(part, found.st_uid, found.st_gid)
         shutil.copystat(path, part)
-        if sha256_of(part)[0] != sha256:
-            raise FileChanged("its copy did not read as it should")
-        _rename(part, place)
+        publish(part, place)
     except BaseException:
         with contextlib.suppress(OSError):
-            _remove(part)
+            remove(part)
         raise
     sync_folder(os.path.dirname(place))
+
+
+def copy_bytes(path: str, part: str, sha256: str) -> None:
+    """A new file of the same bytes, on disk and read again. Raises FileChanged and OSError."""
+    with open(path, "rb") as source, open(part, "xb") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+        target.flush()
+        os.fsync(target.fileno())
+    if sha256_of(part)[0] != sha256:
+        raise FileChanged("its copy did not read as it should")
 
 
 def settle(path: str, place: str, sha256: str) -> bool:
@@ -115,7 +123,7 @@ def settle(path: str, place: str, sha256: str) -> bool:
     Raises OSError.
     """
     for name in (path, place):
-        _remove(_part(name, sha256))
+        remove(part_name(name, sha256))
     if not os.path.lexists(place):
         return False
     if not os.path.lexists(path):
@@ -127,15 +135,19 @@ def settle(path: str, place: str, sha256: str) -> bool:
     return True
 
 
-def _part(place: str, sha256: str) -> str:
-    """What a copy is called until it is whole: a name that is ours alone."""
-    return f"{place}.{sha256[:16]}.photoindex-part"
+def part_name(place: str, sha256: str, ending: str = "part") -> str:
+    """A name beside `place` that is ours alone, for a file that is not whole yet; no longer than any folder takes."""
+    folder, name = os.path.split(place)
+    mark = hashlib.sha256(os.fsencode(name) + b"/" + sha256.encode()).hexdigest()[:24]
+    return os.path.join(folder, f".{mark}.photoindex-{ending}")
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Delete a file that need not be there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+def identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    """What changes when a file is replaced or written to."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

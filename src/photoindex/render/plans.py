@@ -36,22 +36,23 @@ def note_plan(plan: Plan) -> None:
     note(f"{told} {'group' if len(plan.groups) == 1 else 'groups'} may go ({tiers}): {size(plan.frees)}.")
 
 
-def print_done(done: Iterable[Done | str]) -> tuple[int, int, str]:
+def print_done(done: Iterable[Done | str]) -> tuple[int, int]:
     """The path of each file that went (or came back) on stdout, each that did not with the reason on stderr.
 
-    Returns how many did and did not, and the id of the run.
+    Returns how many did and did not.
     """
-    went, left, number = 0, 0, ""
+    went, left = 0, 0
     for item in done:
         if isinstance(item, str):
-            number = item
-        elif item.problem is None:
+            continue
+        if item.problem is None:
             went += 1
             print_paths([item.path], null=False)
         else:
             left += 1
-            note(f"{item.path}: {item.problem}")
-    return went, left, number
+        if item.problem or item.note:
+            note(f"{item.path}: {item.problem or item.note}")
+    return went, left
 
 
 def read_plan(path: str) -> Plan:

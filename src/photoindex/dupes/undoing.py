@@ -1,0 +1,104 @@
+"""Taking a run back: every file to where it was, as it was, and nothing that lies there now overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from photoindex.dupes.apply import Done
+from photoindex.dupes.doing import in_words, is_done, put_right, take_back
+from photoindex.dupes.journal import MOVE, Act, Journal
+from photoindex.dupes.moving import FileChanged
+from photoindex.dupes.telling import untell
+from photoindex.errors import LibraryNotWritable, UsageError
+from photoindex.store.library import Library
+
+
+def undo(library: Library, number: str | None = None) -> Iterator[Done | str]:
+    """Bring back what a run let go, the latest first; first yields the run's id. Without a number the last run that
+    has something to bring back.
+
+    A file whose place is taken by another now stays where it is, and so does one whose bytes changed. It may be run
+    again. `library` must be open for writing. Raises UsageError, LibraryNotWritable and other Library* errors.
+    """
+    try:
+        journal = _run(library, number)
+        yield journal.id
+        yield from _undo(library, journal)
+    except OSError as error:
+        raise LibraryNotWritable(library.folder, error.strerror or str(error)) from error
+
+
+def _undo(library: Library, journal: Journal) -> Iterator[Done]:
+    acts = [act for unit in journal.units() for act in unit]
+    roots = {row["path"]: row["root"] for line in journal.lines() if "tell" in line for row in line["tell"]["rows"]}
+    stuck, left = set[str](), 0
+    try:
+        for act in reversed(acts):
+            result = _bring_back(library, act, roots.get(act.path, ""))
+            if result and result.problem:
+                left += 1
+                stuck.add(act.path)
+            if result:
+                yield result
+    finally:
+        untell(library, journal, [a for a in acts if a.path not in stuck and not is_done(a)])
+    journal.write({"undone": True, "left": left})
+    with contextlib.suppress(OSError):  # it may still hold what could not go back
+        journal.quarantine.rmdir()
+
+
+def _bring_back(library: Library, act: Act, root: str) -> Done | None:
+    """None where there was nothing to do."""
+    try:
+        put_right(act)
+        if not is_done(act):
+            return None
+        if root and not os.path.isdir(root):
+            return Done(act.path, 0, f"there is no folder {root}; is a disk unplugged?")
+        take_back(act, _copies(library, act))
+        return Done(act.path, os.lstat(act.path).st_size)
+    except FileExistsError:
+        problem = f"something else lies there now{_stays(act)}"
+    except (OSError, FileChanged) as error:
+        problem = f"{in_words(act, error)}{_stays(act)}"
+    return Done(act.path, 0, problem)
+
+
+def _stays(act: Act) -> str:
+    return f"; it stays in the quarantine: {act.place}" if act.how == MOVE and os.path.lexists(act.place) else ""
+
+
+def _copies(library: Library, act: Act) -> Iterator[str]:
+    """Where the bytes of a file may be by now: files that the catalog knows, and what other runs let go."""
+    yield from library.let_go.paths_of(act.sha256)
+    for journal in Journal.all(library.folder):
+        for other in (other for unit in journal.units() for other in unit):
+            if other.how == MOVE and other.sha256 == act.sha256:
+                yield other.place
+
+
+def _run(library: Library, number: str | None) -> Journal:
+    every = Journal.all(library.folder)
+    runs = [journal for journal in every if number in (None, journal.id)]
+    if number is not None and not runs:
+        raise UsageError(f"No run has the id {number!r}. There are: {', '.join(j.id for j in every) or 'none'}.")
+    for journal in reversed(runs):
+        if number or _has_something(journal):
+            return journal
+    raise UsageError("There is nothing to undo.")
+
+
+def _has_something(journal: Journal) -> bool:
+    ends = [line for line in journal.lines() if "undone" in line]
+    if ends and not ends[-1].get("left"):
+        return False
+    if not ends and journal.says("tell"):
+        return True
+    for act in (act for unit in journal.units() for act in unit):
+        with contextlib.suppress(OSError, FileChanged):
+            put_right(act)
+        if is_done(act):
+            return True
+    return False
