@@ -10,12 +10,12 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "photoindex"
 LAYERS = [
-    "errors records conditions",
-    "config",
+    "errors records conditions events quiet",
+    "config logfile",
     "media models runtimes store pure",
     "steps classifiers",
     "scan search dupes people saved exporting",
-    "doctor evaluate",
+    "doctor evaluate keeping",
     "render web demo",
     "cli",
     "__main__ __init__",
@@ -31,7 +31,7 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
-COMMANDS += ["models pull", "categories add", "collections add", "export", "random", "sql"]
+COMMANDS += ["models pull", "runs", "runs show", "categories add", "collections add", "export", "random", "sql", "backup", "restore", "check", "compact", "forget"]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:

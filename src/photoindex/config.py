@@ -45,6 +45,12 @@ def read_settings(
     )
 
 
+def crash_folder(env: Mapping[str, str] | None = None) -> Path:
+    """Where reports of crashes lie: with PHOTOINDEX_HOME, or where the platform keeps logs."""
+    home = (os.environ if env is None else env).get("PHOTOINDEX_HOME")
+    return _absolute(Path(home) if home else platformdirs.user_log_path(APP, appauthor=False)) / "crashes"
+
+
 def _chosen_models(option: str | None, env: Mapping[str, str]) -> Path | None:
     """The models.toml that the user asked for by name, which therefore has to be there."""
     name = option or env.get("PHOTOINDEX_MODELS_FILE")

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import photoindex
 from photoindex.cli import (
+    backup,
     bench,
     categories,
+    check,
     collections,
     demo,
     doctor,
     dupes,
     export,
+    forget,
     library,
     models,
     random,
+    runs,
     scan,
     search,
     sql,
     tags,
 )
 from photoindex.cli import eval as evaluation
+from photoindex.cli.crash import DEBUG, remembering, report_crash
+from photoindex.cli.options import LibraryOption
+from photoindex.cli.upgrades import tell_of_upgrades
 from photoindex.errors import PhotoindexError, QueryInvalid
+from photoindex.quiet import silence_libraries
 from photoindex.render.text import note, point_out
 
 app = typer.Typer(
@@ -35,9 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (scan, search, random, dupes, library, export, sql, doctor, bench, demo):
+for module in (scan, search, random, dupes, library, export, sql, doctor, bench, demo, backup, check, forget):
     module.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(runs.app, name="runs")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(categories.app, name="categories")
 app.add_typer(collections.app, name="collections")
@@ -52,27 +60,54 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    ctx: typer.Context,
+    library: LibraryOption = None,
+    version: Annotated[  # noqa: ARG001 - its callback ends the command
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            envvar="PHOTOINDEX_DEBUG",
+            show_envvar=False,
+            help="Let libraries talk, and reports of crashes name your files (also PHOTOINDEX_DEBUG=1).",
+        ),
+    ] = False,
 ) -> None:
-    pass
+    DEBUG.set(debug)
+    silence_libraries(loud=debug)
+    tell_of_upgrades()
+    if library is not None:
+        ctx.default_map = _everywhere(ctx.command, library)
+
+
+def _everywhere(command: Any, library: str) -> dict[str, Any]:
+    """Click's defaults that make `photoindex --library X search` the same as `photoindex search --library X`."""
+    below = {name: _everywhere(sub, library) for name, sub in getattr(command, "commands", {}).items()}
+    return {**below, "library": library}
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0, 1 done with problems, 2 usage or crash, 10 and up errors, 130 Ctrl-C."""
-    try:
-        app()
-    except QueryInvalid as error:
-        note(str(error))
-        point_out(error.query, error.at)
-        sys.exit(error.exit_code)
-    except PhotoindexError as error:
-        note(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception:  # noqa: BLE001 - Python itself would exit with 1, which here means "done, with problems"
-        traceback.print_exc()
-        note("This is a bug in photoindex. Your photos are untouched.")
-        sys.exit(2)
+    with remembering() as recent:
+        try:
+            app()
+        except QueryInvalid as error:
+            note(str(error))
+            point_out(error.query, error.at)
+            sys.exit(error.exit_code)
+        except PhotoindexError as error:
+            note(str(error))
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:  # noqa: BLE001 - Python itself would exit with 1: "done, with problems"
+            report_crash(error, recent, _command_words(typer.main.get_command(app)))
+            sys.exit(2)
+
+
+def _command_words(command: Any) -> set[str]:
+    """The names of all commands, which a report may tell."""
+    below = getattr(command, "commands", {})
+    return {*below, *(word for sub in below.values() for word in _command_words(sub))}

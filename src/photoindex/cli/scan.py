@@ -11,12 +11,28 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from photoindex.cli.completion import complete_profile
-from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, registry_of
+from photoindex.cli.listening import LogFileOption, VerboseOption, listening
+from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, RuntimeOption, registry_of
+from photoindex.cli.scan_options import (
+    AcceptOption,
+    BatchOption,
+    DryRunOption,
+    ExcludeOption,
+    Folders,
+    IncludeOption,
+    LimitOption,
+    MemoryOption,
+    ProfileOption,
+    RescanOption,
+    RetryOption,
+    StepsOption,
+    TimeLimitOption,
+    WorkersOption,
+)
 from photoindex.config import read_settings
 from photoindex.errors import RootEmpty, UsageError
 from photoindex.render.output import ObjectFormat
@@ -35,48 +51,29 @@ def register(app: typer.Typer) -> None:
 
 
 def scan(
-    folders: Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders with photos.")],
+    folders: Folders,
     library: LibraryOption = None,
-    steps: Annotated[str | None, typer.Option(help="Only these steps, separated by commas.")] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Which models: fast, quality or permissive.", autocompletion=complete_profile),
-    ] = None,
+    steps: StepsOption = None,
+    profile: ProfileOption = None,
     models: ModelsOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Decode workers. [default: one a core]")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, max=512, help="Photos a batch. [default: 8]")] = None,
-    max_memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNT",
-            envvar="PHOTOINDEX_MAX_MEMORY",
-            show_envvar=False,
-            help="Take no more: 4G, 4096M or 50% (also PHOTOINDEX_MAX_MEMORY). [default: most of what is free]",
-        ),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            envvar="PHOTOINDEX_RUNTIME",
-            show_envvar=False,
-            help="Run models on this: openvino, torch-cuda-f16, embedding=onnxruntime (also PHOTOINDEX_RUNTIME).",
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Analyse at most so many photos.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
-    rescan: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Do this step again.")] = None,
-    include: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="Only files like this.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="No files or folders like this.")] = None,
-    accept_missing: Annotated[
-        bool, typer.Option("--accept-missing", help="Believe a folder that is empty, or has lost most of its pictures.")
-    ] = False,
+    workers: WorkersOption = None,
+    batch_size: BatchOption = None,
+    max_memory: MemoryOption = None,
+    runtime: RuntimeOption = None,
+    time_limit: TimeLimitOption = 60.0,
+    limit: LimitOption = None,
+    dry_run: DryRunOption = False,
+    retry_failed: RetryOption = False,
+    rescan: RescanOption = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    accept_missing: AcceptOption = False,
+    log_file: LogFileOption = None,
+    verbose: VerboseOption = 0,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Bring the library up to date with the photos in some folders. Photos are only read, never changed."""
     from photoindex.records import RuntimeOptions
-    from photoindex.runtimes.attendant import stuck_threads
     from photoindex.scan.options import ScanOptions
 
     options = ScanOptions(
@@ -91,10 +88,19 @@ def scan(
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         accept_missing=accept_missing,
+        time_limit_s=time_limit,
         max_memory=_memory(max_memory),
         runtime=RuntimeOptions(runtime=runtime),
     )
-    report = run_scan(folders, library, options, output, models)
+    with listening("scan", log_file, verbose, folders):
+        report = run_scan(folders, library, options, output, models)
+    _end(report)
+
+
+def _end(report: ScanReport) -> NoReturn:
+    """Leave with the exit code of a scan."""
+    from photoindex.runtimes.attendant import stuck_threads
+
     if report.interrupted:
         leave(130)
     if stuck_threads():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, MutableMapping, Sequence
+from collections.abc import Container, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -26,15 +26,20 @@ class WalkRules:
 
 
 def walk(
-    root: str, rules: WalkRules, problems: MutableMapping[str, Problem], at: list[str] | None = None
+    root: str,
+    rules: WalkRules,
+    problems: MutableMapping[str, Problem],
+    at: list[str] | None = None,
+    only: Mapping[str, bool] | None = None,
 ) -> Iterator[FoundFile]:
     """Every picture below `root`, folder by folder in order of name; folders that cannot be read go to `problems`.
 
-    `at` is made to hold the folder that is being read, for whoever watches from another thread.
+    `at` is made to hold the folder that is being read, for whoever watches from another thread. `only`: these folders
+    below the root alone, each with or without those below it; one that is not there holds nothing.
 
     Hidden files and folders (a leading dot), symbolic links, devices and pipes are left alone.
     """
-    pending = [root]
+    pending = [root] if only is None else [folder for folder in only if os.path.isdir(folder)]
     while pending:
         folder = pending.pop()
         if at is not None:
@@ -48,7 +53,7 @@ def walk(
         if any(e.name == _CATALOG for e in listed):
             continue  # the library of a photoindex: its thumbnails are nobody's photos
         folders = [e.path for e in listed if e.is_dir(follow_symlinks=False) and _enters(root, e.path, rules)]
-        pending.extend(reversed(folders))
+        pending.extend(reversed(folders) if only is None or only.get(folder, True) else ())
         yield from _pictures(root, [e for e in listed if e.is_file(follow_symlinks=False)], rules, problems)
 
 

@@ -38,6 +38,10 @@ from photoindex.records.rows import PhotoDetails as PhotoDetails
 from photoindex.records.rows import PhotoRow as PhotoRow
 from photoindex.records.running import AUTOMATIC as AUTOMATIC
 from photoindex.records.running import RuntimeOptions as RuntimeOptions
+from photoindex.records.runs import Run as Run
+from photoindex.records.runs import RunFailure as RunFailure
+from photoindex.records.runs import RunOutcome as RunOutcome
+from photoindex.records.runs import RunStep as RunStep
 from photoindex.records.scan import MemoryPass as MemoryPass
 from photoindex.records.scan import MemoryPlan as MemoryPlan
 from photoindex.records.scan import ModelShare as ModelShare

@@ -21,7 +21,8 @@ class RuntimeOptions:
     `runtime`: a family (`openvino`) or an exact name (`openvino-cpu-f32`); None lets photoindex choose.
     `memory_bytes`: what models and their batches may take; `threads` of a model on the CPU; None leaves each to
     the machine. `photos`: how many will go through, by which it is decided whether measuring pays. `tell` is given
-    one line for each change of runtime on the way. Measuring ends early once `stop` answers True.
+    one line for each change of runtime on the way, `doing` what takes long, before it begins. Measuring ends early
+    once `stop` answers True.
     """
 
     runtime: str | None = None
@@ -29,6 +30,7 @@ class RuntimeOptions:
     threads: int | None = None
     photos: int | None = None
     tell: Callable[[str], None] = _say_nothing
+    doing: Callable[[str], None] = _say_nothing
     stop: Callable[[], bool] = _never
 
 

@@ -14,6 +14,7 @@ from photoindex.render.text import console, visible
 from photoindex.scan.options import ScanProgress
 
 _LINE_EVERY_S = 10.0
+_SILENCE_S = 2.0  # after so long, what is about to take long is told at once
 _STAGES = {"decode": "decoding", "save": "saving", "walk": "walking"}
 
 
@@ -55,7 +56,7 @@ class _Bar:
             rate = f"{progress.done / spent:.1f}/s" if spent > 1 else ""
         self._progress.update(
             self._task,
-            description=progress.stage,
+            description=visible(progress.stage),
             completed=progress.done,
             total=progress.total,
             rate=rate,
@@ -80,9 +81,13 @@ class _Lines:
 
     def show(self, progress: ScanProgress) -> None:
         now = time.monotonic()
-        if now - self._last < _LINE_EVERY_S and progress.done != progress.total:
+        starts_waiting = progress.is_waiting and now - self._last > _SILENCE_S
+        if now - self._last < _LINE_EVERY_S and progress.done != progress.total and not starts_waiting:
             return
         self._last = now
+        if progress.is_waiting:
+            print(visible(progress.stage), file=sys.stderr, flush=True)
+            return
         total = f" of {progress.total}" if progress.total is not None else ""
         extra = _extra(progress)
         rate = f", {progress.done / (now - self._started):.1f}/s" if progress.stage == "analyse" else ""

@@ -224,9 +224,7 @@ def measure_apart(
     }
     options.doing(f"measure {rung.name}")
     with timed("runtime_measured", form=str(path), runtime=rung.name) as facts:
-        found = Measurement.from_json(
-            run_apart("photoindex.runtimes.measure", order, rung, budget_s, options.stop)
-        )
+        found = Measurement.from_json(run_apart("photoindex.runtimes.measure", order, rung, budget_s, options.stop))
         facts |= {"seconds": found.seconds, "refused": found.refused}
     return found
 
@@ -241,7 +239,8 @@ def run_apart(
     by `stop` or a signal, or did not end in time.
     """
     whole = {**order, "runtime": rung.name, "budget_s": budget_s, "started": time.time()}
-    limit = _GRACE_S * (20 if rung.device in _SLOW_STARTERS else 4) + 4 * budget_s
+    slow = rung.device in _SLOW_STARTERS or rung.name.endswith(COMPILED)
+    limit = _GRACE_S * (20 if slow else 4) + 4 * budget_s
     done = _run_apart(module, json.dumps(whole), limit, stop)
     if -done.returncode in _FROM_OUTSIDE:
         raise Disturbed(f"its process was ended by signal {-done.returncode}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from photoindex.events import during
 from photoindex.records import Analysed, FoundFile, Outcome, Picture, Problem
 from photoindex.scan.steps import Steps
 from photoindex.steps import StepSpec, Stopped
@@ -51,7 +52,8 @@ class Analyser:
             mine = [p for p in pictures if spec.name in p.due]
             if mine and not self._stop() and (spec.task is None or spec.name in self._steps.opened):
                 started = time.perf_counter()
-                self._run(spec, mine, outcomes)
+                with during(f"the step {spec.name}", [p.file.path for p in mine]):
+                    self._run(spec, mine, outcomes)
                 spent = time.perf_counter() - started
                 self.seconds[spec.name] = self.seconds.get(spec.name, 0.0) + spent
         return [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.scan.kept import KeptModels
 
 # Small, so that little is lost by a kill and waits in memory; models gain nothing beyond 8 on a CPU.
 DEFAULT_BATCH = 8
@@ -21,7 +22,8 @@ class ScanProgress:
     """A moment of a running scan. `total` is None while folders are still being walked.
 
     `seconds`: time spent so far waiting for the decode workers ("decode"), in each step, and waiting for the
-    writer ("save"); the largest is the bottleneck.
+    writer ("save"); the largest is the bottleneck. A stage `is_waiting` while something without countable parts takes
+    long: a model is loaded or measured.
     """
 
     stage: str
@@ -29,6 +31,7 @@ class ScanProgress:
     total: int | None = None
     failed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    is_waiting: bool = False
 
 
 def _ignore(_: ScanProgress) -> None:
@@ -52,6 +55,9 @@ class ScanOptions:
     decoding of one file, `max_memory` (bytes; None: most of what the machine has) everything: models, batches and
     the size of a picture. `runtime` is how models are run; of it `runtime` may name single steps (see
     runtimes.selection), the rest is the scan's own. `tell` is given a line when a model changes its runtime.
+    `only`: by root the folders that are looked at, with or without those below them (None: all); `leave`: files that
+    are as if they were not there yet. `command`: what the history of runs calls it; `kept`: models that the scan
+    before this one left loaded, and where this one leaves them.
     """
 
     steps: tuple[str, ...] | None = None
@@ -71,3 +77,7 @@ class ScanOptions:
     stop: Callable[[], bool] = _never
     progress: Callable[[ScanProgress], None] = _ignore
     tell: Callable[[str], None] = _say_nothing
+    only: Mapping[str, Mapping[str, bool]] | None = None
+    leave: Collection[str] = ()
+    command: str = "scan"
+    kept: KeptModels | None = None

@@ -59,7 +59,7 @@ def make_plan(
     tasks = [Task(file) for c in compared for file in c.unread] if only is None else []
     changed = {task.file.path for task in tasks}  # the catalog still tells of their former content
     stored: list[Picture] = []
-    patterns = options.include or options.exclude
+    patterns = options.include or options.exclude or options.only is not None
     seen = set().union(*(c.seen for c in compared)) if patterns else None
     pixels = {spec.name for spec in steps.specs if spec.needs_pixels}
     for root in (c.root for c in compared):

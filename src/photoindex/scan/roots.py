@@ -28,7 +28,7 @@ _MANY = 20
 
 @dataclass(slots=True)
 class Comparison:
-    """A root against the catalog. Files whose photo is known come with its id and cost no read."""
+    """A root against the catalog, or `parts` of it. Files whose photo is known come with its id and cost no read."""
 
     root: str
     found: int = 0
@@ -40,6 +40,12 @@ class Comparison:
     missing: list[str] = field(default_factory=list)
     problems: dict[str, Problem] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    parts: tuple[str, ...] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is other than the catalog has it."""
+        return bool(self.unread or self.placed or self.residecared or self.missing or self.moved_from or self.problems)
 
 
 def check_roots(roots: Sequence[str]) -> list[str]:
@@ -88,7 +94,7 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
     found = walk(root, rules, result.problems, at)
     for file in patiently(found, options.stop, lambda: _check_answers(at[0])):
         seen.add(file.path)
-        _sort_in(file, known.get(file.path), by_identity, result)
+        sort_in(file, known.get(file.path), by_identity, result)
         if len(seen) % 500 == 0:
             options.progress(ScanProgress("walk", len(seen)))
     result.found = len(seen)
@@ -145,7 +151,7 @@ def _is_empty(folder: str) -> bool:
         return False
 
 
-def _sort_in(
+def sort_in(
     file: FoundFile,
     before: KnownFile | None,
     by_identity: Mapping[tuple[int, int, int, int], KnownFile],
@@ -169,6 +175,11 @@ def _sort_in(
         result.placed.append((file, before.photo_id))
     else:
         result.unchanged += 1
+
+
+def gone(path: str) -> bool:
+    """Whether the system says that there is no such file."""
+    return not _exists(path)
 
 
 def _exists(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-import photoindex
-from photoindex.errors import PhotoindexError
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ModelSpec, Task
 from photoindex.models.words import read_categories
-from photoindex.records import ScanReport
+from photoindex.records import Problem, ScanReport
 from photoindex.runtimes.selection import check_runtime
 from photoindex.scan.calibrate import prepare_search
 from photoindex.scan.chosen import chosen_models, models_asked_for, remember_profile, with_optional
+from photoindex.scan.history import begin_run, end_run, tell_walk
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.roots import Comparison, check_roots, compare
 from photoindex.scan.steps import Steps, resolve_steps
 from photoindex.scan.switching import EMBEDDING, describe, settle_embedding, take_back_vectors
 from photoindex.scan.tagging import begin_tagging
+from photoindex.scan.touched import compare_parts
 from photoindex.scan.work import Tally, Work
 from photoindex.steps import STEPS, choose_steps, with_dependents
 from photoindex.store.library import Library
@@ -40,7 +40,8 @@ def scan(
     Needs the library opened with `Library.writing`. Photos are only ever read. Raises the Root*, Unknown* and
     Library* errors; what goes wrong with a single photo is in the ledger and counted in the report, and never
     stops the scan. Raises MemoryTooSmall where `options.max_memory` is too little for any scan. A scan that ends by
-    an error is noted as failed; what it had saved is kept.
+    an error is noted as failed; what it had saved is kept. Where `options.only` says what to look at and nothing has
+    changed there, no run is noted and the report's `run_id` is 0.
     """
     started = time.monotonic()
     specs = choose_steps(options.steps)
@@ -52,16 +53,18 @@ def scan(
     if options.steps is None:
         specs = expected
     steps = resolve_steps(specs, registry, models_asked_for(registry, models, options.steps), models_dir)
-    compared = [compare(root, library.catalog.known_files(root), library.folder, options) for root in folders]
-    steps.tell = options.tell
+    compared = [_compared(library, root, options) for root in folders]
+    steps.tell, steps.kept = options.tell, options.kept
     tally = Tally(seconds={"walk": time.monotonic() - started})
+    if options.only is not None and not any(result.changed for result in compared):
+        return _report(0, compared, tally, steps, started, options)
     if options.dry_run:
         Work(library, steps, compared, 0, tally, options).plan()
         return _report(0, compared, tally, steps, started, options)
     if options.rescan or options.retry_failed:  # too little memory shows before anything done is forgotten
         Work(library, steps, compared, 0, Tally(), replace(options, dry_run=True)).plan()
     _found_categories(library)
-    run_id = library.catalog.start_run(photoindex.__version__, folders, remember_profile(library, options.profile))
+    run_id = begin_run(library, folders, remember_profile(library, options.profile), steps, options)
     try:
         library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
         _prepare(library, steps, models_dir)
@@ -69,20 +72,26 @@ def scan(
         try:
             Work(library, steps, compared, run_id, tally, options).run()
         finally:
-            steps.close()
+            steps.close(keep=tally.passes <= 1)  # what fits only in turns must not wait in memory
         _settle(library, steps, tally.analysed, options)
         steps.notes += prepare_search(library, registry, models_dir, options.stop)
-    except Exception:
-        with contextlib.suppress(PhotoindexError):  # the first error is the one to be told
-            _end_run(library, "failed", _report(run_id, compared, tally, steps, started, options))
+    except Exception as error:
+        end_run(library, "failed", _report(run_id, compared, tally, steps, started, options), error)
         raise
     report = _report(run_id, compared, tally, steps, started, options)
-    _end_run(library, "interrupted" if report.interrupted else "finished", report)
+    end_run(library, "interrupted" if report.interrupted else "finished", report)
     return report
 
 
-def _end_run(library: Library, outcome: str, report: ScanReport) -> None:
-    library.catalog.end_run(report.run_id, outcome, report.found, report.analysed, report.failed)
+def _compared(library: Library, root: str, options: ScanOptions) -> Comparison:
+    if options.only is not None:
+        return compare_parts(library, root, options.only.get(root, {}), options)
+    return compare(root, library.catalog.known_files(root), library.folder, options)
+
+
+def _below(folder: str, problems: Mapping[str, Problem]) -> dict[str, Problem]:
+    inside = folder.rstrip(os.sep) + os.sep
+    return {path: problem for path, problem in problems.items() if path == folder or path.startswith(inside)}
 
 
 def _prepare(library: Library, steps: Steps, models_dir: Path) -> None:
@@ -114,6 +123,7 @@ def _record_files(
     library: Library, compared: Sequence[Comparison], models: Mapping[Task, ModelSpec], options: ScanOptions
 ) -> None:
     """Everything that the walk alone tells: no file is read for it."""
+    tell_walk(compared)
     for result in compared:
         catalog = library.catalog
         if result.placed or result.moved_from:
@@ -123,8 +133,9 @@ def _record_files(
         if result.missing:
             catalog.mark_missing(result.missing)
         if not options.stop():
-            catalog.replace_walk_problems(result.root, result.problems)
-        among = result.seen if options.include or options.exclude else None
+            for folder in [result.root] if result.parts is None else result.parts:
+                catalog.replace_walk_problems(folder, _below(folder, result.problems))
+        among = result.seen if options.include or options.exclude or result.parts is not None else None
         for step in {name for asked in options.rescan for name in with_dependents(asked, models)}:
             catalog.make_due(result.root, step=step, among=among)
         if options.retry_failed:
@@ -164,4 +175,7 @@ def _report(
         skipped=dict(steps.skipped),
         notes=tuple(steps.notes),
         memory=tally.memory,
+        work_s=dict(tally.work_s),
+        models=dict(tally.models),
+        runtimes=dict(tally.runtimes),
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from photoindex.errors import ModelMissing, PhotoindexError, RuntimeRefused
+from photoindex.events import tell, timed
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
 from photoindex.records import AUTOMATIC, ModelShare, Problem, RuntimeOptions, View
 from photoindex.runtimes.selection import runtime_for
+from photoindex.scan.kept import KeptModels, Key
 from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
 from photoindex.store.catalog import Wanted
 
@@ -21,7 +24,8 @@ from photoindex.store.catalog import Wanted
 class Steps:
     """`installed`: the model of each model step; `opened`: those that a due photo needed loaded.
 
-    `fingerprints`: the version of each step's model; of the embedding model also where only its vectors are needed.
+    `fingerprints`: the version of each step's model; of the embedding model also where only its vectors are needed;
+    `kept`: models that the scan before left loaded.
     """
 
     specs: Sequence[StepSpec]
@@ -32,6 +36,8 @@ class Steps:
     skipped: dict[str, Problem] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     tell: Callable[[str], None] = lambda _: None
+    kept: KeptModels | None = None
+    _keys: dict[str, Key] = field(default_factory=dict)
 
     @property
     def runnable(self) -> list[StepSpec]:
@@ -77,28 +83,49 @@ class Steps:
             if stop():
                 return
             if spec.name in names and spec.name in self.installed and spec.name not in self.opened:
+                share = (shares or {}).get(spec.name)
                 try:
-                    opened = self.opened[spec.name] = open_model_step(
-                        spec,
-                        self.installed[spec.name],
-                        replace(self._told(runtime, spec.name, (shares or {}).get(spec.name)), stop=stop),
-                    )
-                    if isinstance(opened, Interruptible):
-                        opened.stop_when(stop)
+                    self._open(spec, replace(self._told(runtime, spec.name, share), stop=stop))
                 except RuntimeRefused as error:
                     if runtime_for(runtime.runtime, spec.name) is not None:
                         raise
-                    self.skipped[spec.name] = Problem("over_memory", f"Only a leaner runtime would fit: {error}")
+                    self._leave_out(spec, Problem("over_memory", f"Only a leaner runtime would fit: {error}"))
                 except PhotoindexError as error:
-                    self.skipped[spec.name] = Problem("model_unusable", str(error))
+                    self._leave_out(spec, Problem("model_unusable", str(error)))
                 except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on
                     text = f"{self.installed[spec.name].spec.name} cannot be loaded: {type(error).__name__}: {error}"
-                    self.skipped[spec.name] = Problem("model_unusable", text)
+                    self._leave_out(spec, Problem("model_unusable", text))
         self._skip_dependents()
+
+    def _open(self, spec: StepSpec, runtime: RuntimeOptions) -> None:
+        """Load a model, or take it as the scan before left it."""
+        model = self.installed[spec.name].spec.name
+        key = self._keys[spec.name] = (spec.name, self.fingerprints.get(spec.name), runtime.runtime)
+        if self.kept is not None:
+            self.kept.note = self.note
+        opened = self.kept.take(key) if self.kept is not None else None
+        if opened is None:
+            runtime.doing(f"load {model}")
+            with timed("model_loaded", step=spec.name, model=model) as facts:
+                opened = open_model_step(spec, self.installed[spec.name], runtime)
+                facts["runtime"] = opened.runtime
+        self.opened[spec.name] = opened
+        if isinstance(opened, Interruptible):
+            opened.stop_when(runtime.stop)
+
+    def _leave_out(self, spec: StepSpec, problem: Problem) -> None:
+        self.skipped[spec.name] = problem
+        tell("step_left_out", logging.WARNING, step=spec.name, code=problem.code, message=problem.message)
 
     def _told(self, runtime: RuntimeOptions, step: str, share: ModelShare | None) -> RuntimeOptions:
         asked = runtime_for(runtime.runtime, step)
-        told = replace(runtime, runtime=asked, tell=lambda text: self.note(f"{step}: {text}"))
+        say = self.note if self.kept is None else self.kept.say
+
+        def changed(text: str) -> None:
+            tell("runtime_changed", logging.WARNING, step=step, message=text)
+            say(f"{step}: {text}")
+
+        told = replace(runtime, runtime=asked, tell=changed, doing=lambda what: runtime.doing(f"{step}: {what}"))
         if share is None:
             return told
         return replace(told, runtime=asked or share.runtime, memory_bytes=share.bytes)
@@ -108,6 +135,7 @@ class Steps:
         if line not in self.notes:
             self.notes.append(line)
             self.tell(line)
+            tell("note", message=line)
 
     def skip(self, name: str, problem: Problem) -> None:
         """Leave out this step, and what builds on it, from here on."""
@@ -116,10 +144,14 @@ class Steps:
         self.skipped.setdefault(name, problem)
         self._skip_dependents()
 
-    def close(self) -> None:
-        """Let go of all models; `open` may load some again."""
+    def close(self, keep: bool = False) -> None:
+        """Let go of all models, or `keep` them for the next scan where somebody does; `open` may load some again."""
         while self.opened:
-            self.opened.popitem()[1].close()
+            name, model = self.opened.popitem()
+            if keep and self.kept is not None:
+                self.kept.give(self._keys[name], model)
+            else:
+                model.close()
 
     def _skip_dependents(self) -> None:
         """A step whose need is skipped cannot run on new photos either."""

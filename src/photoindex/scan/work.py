@@ -10,10 +10,11 @@ from itertools import islice
 
 import numpy as np
 
-from photoindex.records import Analysed, FoundFile, MemoryPass, MemoryPlan, Picture, Problem
+from photoindex.records import Analysed, FoundFile, MemoryPass, MemoryPlan, Outcome, Picture, Problem
 from photoindex.scan.analyse import Analyser
 from photoindex.scan.budget import batch_limits, describe_passes, plan_scan
 from photoindex.scan.documents import write_due_documents
+from photoindex.scan.history import tell_batch, tell_plan
 from photoindex.scan.memory import give_back
 from photoindex.scan.options import ScanOptions, ScanProgress
 from photoindex.scan.plan import Plan, make_plan
@@ -42,6 +43,9 @@ class Tally:
     total: int = 0
     passes: int = 0
     failures: set[int] = field(default_factory=set)
+    work_s: dict[str, float] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    runtimes: dict[str, str] = field(default_factory=dict)
 
     def begin_pass(self, total: int) -> None:
         self.passes += 1
@@ -57,7 +61,16 @@ class Tally:
                 self.failures.add(item.photo_id)
                 self.failed += 1
             for outcome in item.outcomes:
-                self.steps.setdefault(outcome.step, Counter())[outcome.status] += 1
+                self._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        step = outcome.step
+        self.steps.setdefault(step, Counter())[outcome.status] += 1
+        self.work_s[step] = self.work_s.get(step, 0.0) + outcome.ms / 1000
+        if outcome.model:
+            self.models[step] = outcome.model
+        if outcome.runtime:
+            self.runtimes[step] = outcome.runtime
 
     def _is_new(self, photo_id: int) -> bool:
         return photo_id not in self.failures
@@ -80,14 +93,15 @@ class Work:
         self.tally.due = len(plan)
         if plan:
             self.tally.memory = plan_scan(self.steps, plan.steps(), self.options)
+            tell_plan(len(plan), self.tally.memory)
         return plan
 
     def run(self) -> None:
-        """Work off all that is due, then bring the full-text index up to date."""
+        """Work off all that is due, forget what edited files held before, then bring the full-text index up to date."""
         plan = self.plan()
         memory = self.tally.memory
         if memory is not None and not self.options.stop():
-            self.options.progress(ScanProgress("load models", 0, len(plan)))
+            self._doing("load models")
             if plan.tasks:
                 from photoindex.scan.loader import warm_up
 
@@ -95,6 +109,7 @@ class Work:
             if (line := describe_passes(memory)) is not None:
                 self.steps.note(line)
             self._passes(plan, memory)
+        self.library.drop_unheld()
         write_due_documents(self.library)
 
     def _passes(self, plan: Plan, memory: MemoryPlan) -> None:
@@ -128,7 +143,7 @@ class Work:
     ) -> tuple[set[int], set[int]]:
         """Open the models of one pass and do what is due for them, and in the first pass for steps without models."""
         plan = plan.without(others | set(self.steps.skipped))
-        runtime = replace(self.options.runtime, photos=len(plan))
+        runtime = replace(self.options.runtime, photos=len(plan), doing=self._doing)
         self.steps.open(plan.steps() & set(one.models), self.options.stop, runtime, one.models)
         plan = plan.without(self.steps.skipped)
         if more is None:
@@ -136,6 +151,9 @@ class Work:
         else:
             self.tally.total = more[1] + len(plan)
         return (set(), set()) if self.options.stop() else self._work(plan, one)
+
+    def _doing(self, what: str) -> None:
+        self.options.progress(ScanProgress(what, is_waiting=True))
 
     def _work(self, plan: Plan, one: MemoryPass) -> tuple[set[int], set[int]]:
         """Analyse and save what is planned. Returns known photos met in files never read before, and all photos met."""
@@ -154,6 +172,7 @@ class Work:
                 linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
                 batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
                 writer.put(batch, unreadable)
+                tell_batch(batch, unreadable)
                 tally.add(batch, unreadable)
                 self._show(analyser.seconds, saving + writer.waited_s)
                 if stop():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Sequence
 
 from photoindex.errors import PhotoindexError
+from photoindex.events import during, timed
 from photoindex.records import Analysed, FoundFile, Problem
 from photoindex.scan.documents import write_due_documents
 from photoindex.store.library import Library
@@ -81,7 +83,10 @@ class Writer:
             self._save_rows((), unreadable)
 
     def _save(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
-        self._save_rows(batch, unreadable)
+        counts = {"photos": len(batch), "unreadable": len(unreadable)}
+        files = [item.file.path for item in batch]
+        with timed("batch_committed", logging.DEBUG, **counts), during("saving", files):
+            self._save_rows(batch, unreadable)
         self._since_documents += len(batch)
         if self._since_documents >= _PHOTOS_PER_DOCUMENT_COMMIT:
             self._since_documents = 0

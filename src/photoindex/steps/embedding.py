@@ -16,7 +16,8 @@ from photoindex.runtimes.calibration import RUN_S
 from photoindex.runtimes.candidates import FAMILIES
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.ladder import Ladder
-from photoindex.steps.forms import Forms, make_forms, read_forms
+from photoindex.steps.forms import Forms, forms_ready, make_forms, read_forms
+from photoindex.steps.forms_int8 import int8_asked, make_int8
 
 Vector = npt.NDArray[np.float16]
 
@@ -32,8 +33,12 @@ class Embedding:
 
         Raises ModelMissing, ModelBroken, RuntimeRefused or RuntimeUnavailable.
         """
+        if not forms_ready(installed):
+            options.doing(f"prepare {installed.spec.name} for this machine, once")
         make_forms(installed)
         forms = read_forms(installed)
+        if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
+            make_int8(forms, family)
         pixels, vectors = forms.check("visual")
         self._session = open_session(
             forms.visual,

@@ -1,0 +1,59 @@
+"""Looking at some folders of a root only: those in which something has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from photoindex.errors import RootLost
+from photoindex.media.reach import trouble_with
+from photoindex.media.walk import WalkRules, walk
+from photoindex.records import KnownFile
+from photoindex.scan.options import ScanOptions
+from photoindex.scan.roots import Comparison, compare, gone, sort_in
+from photoindex.store.library import Library
+
+# Where so many files have gone at once, all of the root is looked at, and whether its disk is there.
+_MANY = 20
+
+
+def compare_parts(library: Library, root: str, touched: Mapping[str, bool], options: ScanOptions) -> Comparison:
+    """The folders `touched` below `root` against the catalog, each with (True) or without those below it.
+
+    Raises what `compare` does, and RootLost where nothing can be read in the root any more.
+    """
+    known: dict[str, KnownFile] = {}
+    for folder, deep in touched.items():
+        known |= library.catalog.known_files(folder, deep)
+    result = _compare(library.folder, root, touched, known, options)
+    if len(result.missing) >= _MANY:
+        return compare(root, library.catalog.known_files(root), library.folder, options)
+    if result.missing and (trouble := trouble_with(root)) is not None:
+        raise RootLost(root, trouble)
+    return result
+
+
+def _compare(
+    library: Path, root: str, touched: Mapping[str, bool], known: Mapping[str, KnownFile], options: ScanOptions
+) -> Comparison:
+    result = Comparison(root, parts=tuple(folder for folder, deep in touched.items() if deep))
+    rules = WalkRules(options.include, options.exclude, frozenset([str(library)]), known)
+    by_identity = {(k.file.device, k.file.inode, k.file.size, k.file.mtime_ns): k for k in known.values()}
+    for file in walk(root, rules, result.problems, only=_outermost(touched)):
+        if options.stop():
+            return result
+        if file.path not in options.leave:
+            result.seen.add(file.path)
+            sort_in(file, known.get(file.path), by_identity, result)
+    result.found = len(result.seen)
+    moved = set(result.moved_from)
+    present = [path for path, k in known.items() if not k.missing and path not in result.seen and path not in moved]
+    result.missing = [path for path in present if gone(path)]
+    return result
+
+
+def _outermost(touched: Mapping[str, bool]) -> dict[str, bool]:
+    """Without folders that lie below one which is looked at with all below it."""
+    deep = tuple(folder + os.sep for folder, whole in touched.items() if whole)
+    return {folder: whole for folder, whole in touched.items() if not folder.startswith(deep)}

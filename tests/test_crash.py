@@ -1,0 +1,116 @@
+"""What an unexpected error leaves behind: file and step for the user, and a report without anything private."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from conftest import QUICK, Shell
+from photoindex.events import during
+from photoindex.pure.redact import Redactor
+
+
+@pytest.fixture
+def crashing(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A shell whose scans crash while a photo is saved."""
+    import photoindex.scan.run
+
+    def crash(*_: object) -> None:
+        with during("saving", ["/home/eudora/Private Photos/divorce papers.jpg"]):
+            raise KeyError(f"/home/eudora/Private Photos/x y.png, {os.path.expanduser('~')}/secret.txt")
+
+    monkeypatch.setattr(photoindex.scan.run, "_settle", crash)
+    return run
+
+
+def report_of(run: Shell) -> str:
+    (report,) = (run.home / "crashes").iterdir()
+    return report.read_text()
+
+
+def test_a_crash_is_told_in_full_and_reported_without_names(crashing: Shell, photos: Path) -> None:
+    ran = crashing("scan", photos, *QUICK, "--exclude", "secretive", code=2)
+    assert "This is a bug in photoindex: KeyError" in ran.err
+    assert "during saving, with /home/eudora/Private Photos/divorce papers.jpg" in ran.err
+    assert "Traceback" not in ran.err
+    (report,) = (crashing.home / "crashes").iterdir()
+    assert str(report) in ran.err
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    text = report.read_text()
+    for private in ("eudora", "Private", "divorce", "x y.png", "secret", str(photos), "secretive"):
+        assert private not in text
+    assert "doing: saving" in text
+    assert "command: photoindex scan <private-" in text
+    assert "--steps" in text
+    assert "photoindex/scan/run.py" in text
+    assert "in crash" in text
+    assert '"event": "run_started"' in text
+    assert "duckdb 2." in text
+
+
+def test_with_debug_the_report_names_everything_and_the_terminal_shows_the_traceback(
+    crashing: Shell, photos: Path
+) -> None:
+    ran = crashing("--debug", "scan", photos, *QUICK, code=2)
+    assert "Traceback" in ran.err
+    assert "look through it before you send it" in ran.err
+    text = report_of(crashing)
+    assert "file: /home/eudora/Private Photos/divorce papers.jpg" in text
+    assert str(photos) in text
+
+
+def test_where_no_report_can_be_written_the_traceback_is_shown(crashing: Shell, photos: Path) -> None:
+    crashing.home.mkdir()
+    (crashing.home / "crashes").write_text("a file")
+    ran = crashing("scan", photos, *QUICK, code=2)
+    assert "Traceback" in ran.err
+    assert "No report could be written" in ran.err
+
+
+def test_only_the_last_reports_are_kept(crashing: Shell, photos: Path) -> None:
+    folder = crashing.home / "crashes"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        (folder / f"crash-20200101-{number:06}-1.txt").touch()
+    (folder / "mine.txt").touch()
+    crashing("scan", photos, *QUICK, code=2)
+    kept = sorted(path.name for path in folder.iterdir())
+    assert len(kept) == 21
+    assert kept[0] == "crash-20200101-000011-1.txt"
+    assert kept[-1] == "mine.txt"
+
+
+def test_errors_that_are_expected_leave_no_report(run: Shell, tmp_path: Path) -> None:
+    run("scan", tmp_path / "nowhere", code=15)
+    assert not (run.home / "crashes").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[Errno 13] Permission denied: '/home/me/My Photos/a b.jpg'", "[Errno 13] Permission denied: '<1.jpg>'"),
+        ('File "/opt/venv/site-packages/duckdb/x.py", line 3', 'File "<site-packages>/duckdb/x.py", line 3'),
+        ("cannot open /data/pictures/IMG_1.HEIC: gone", "cannot open <1.heic>: gone"),
+        ("C:\\Users\\me\\a.png failed", "<1.png> failed"),
+        ("3/4 of https://example.org/x and a/b/c at 1/s", "3/4 of https://example.org/x and a/b/c at 1/s"),
+        ("'/home/me'", "'~'"),
+        ("reading /dev/shm and /proc/self/maps", "reading /dev/shm and /proc/self/maps"),
+        ("KeyError: 'width'", "KeyError: 'width'"),
+        ("no photo beach -anna", "no photo <1>"),
+    ],
+)
+def test_what_is_private_is_replaced(text: str, expected: str) -> None:
+    redactor = Redactor("/home/me", ["/opt/venv/site-packages", "/opt"], ["beach -anna"])
+    import re
+
+    assert re.sub(r"private-[0-9a-f]{8}", "1", redactor.text(text)) == expected
+
+
+def test_two_mentions_of_one_file_have_one_name() -> None:
+    redactor = Redactor("/home/me", [])
+    first, second = redactor.text("'/p/a.jpg' and /p/a.jpg").split(" and ")
+    assert first.strip("'") == second
+    assert redactor.name("/p/b.jpg") != second
