@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import photoindex.search
-from conftest import Shell
+from conftest import Shell, draw
 from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Tag, TextLine
 from photoindex.scan.documents import write_due_documents
 from photoindex.store.library import Library
@@ -110,6 +110,14 @@ def test_show_takes_a_path_relative_to_where_one_is(run: Shell, photos: Path, mo
     assert run("search", "beach", "--mode", "keyword", "--format", "json").json[0]["path"].startswith(str(photos))
 
 
+def test_show_takes_the_name_of_a_file_where_only_one_photo_has_it(run: Shell, photos: Path) -> None:
+    draw(70).save(photos / "2023" / "plain.bmp")
+    run.scan(photos, code=1)
+    assert run("show", "paris.jpg", "--format", "json").json["files"][0]["path"].endswith("/2023/trip/paris.jpg")
+    assert "any of 2 photos" in run("show", "plain.bmp", code=24).err
+    assert "No photo matches" in run("show", "aris.jpg", code=24).err
+
+
 # --- what a terminal is spared --------------------------------------------------------------------------------------
 
 
@@ -199,6 +207,8 @@ def test_a_library_is_chosen_by_name_folder_or_environment(
     chosen = name if name != "/other" else str(tmp_path / "absolute")
     where = run.home / "other" if name == "other" else Path(os.path.abspath(chosen))
     run("scan", photos, "--steps", "metadata", "--limit", "1", "--library", chosen)
+    assert run("--library", chosen, "status", "--format", "json").json["library"] == str(where)
+    assert run("--library", chosen, "dupes", "list").out == run("dupes", "--library", chosen).out
     monkeypatch.setenv("PHOTOINDEX_LIBRARY", chosen)
     assert run("status", "--format", "json").json["library"] == str(where)
     assert not run.folder.exists()

@@ -63,7 +63,8 @@ def _quietly(find: Callable[[], list[str]]) -> list[str]:
 
 
 def _settings(ctx: typer.Context) -> Settings:
-    return read_settings(ctx.params.get("library"), models=ctx.params.get("models"))
+    library = ctx.params.get("library") or ctx.find_root().params.get("library")
+    return read_settings(library, models=ctx.params.get("models"))
 
 
 def _registry(ctx: typer.Context) -> Registry:

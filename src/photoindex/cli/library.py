@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,20 +63,27 @@ def _notes(library: Library, settings: Settings) -> list[str]:
 
 
 def show(
-    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A path, or the start of a SHA-256.")],
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A path, a file's name, or the start of a SHA-256.")],
     library: LibraryOption = None,
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Show everything known of one photo."""
-    from photoindex.errors import PhotoNotFound
     from photoindex.render.library import print_details
 
     opened, _ = open_library(library)
-    try:
-        photo_id, sha256 = opened.queries.find(os.path.abspath(Path(photo).expanduser()))
-    except PhotoNotFound:
-        photo_id, sha256 = opened.queries.find(photo)
+    photo_id, sha256 = _meant(opened, photo)
     print_details(opened.queries.details(photo_id), opened.thumbnail_path(sha256), output)
+
+
+def _meant(library: Library, photo: str) -> tuple[int, str]:
+    """The photo at a path, whose SHA-256 begins so, or the only one with a file of that name."""
+    from photoindex.errors import PhotoNotFound
+
+    found = library.queries
+    for text in (os.path.abspath(Path(photo).expanduser()), photo):
+        with contextlib.suppress(PhotoNotFound):
+            return found.find(text)
+    return found.find_named(photo)
 
 
 def failures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
@@ -204,6 +205,16 @@ class Queries:
             ).fetchall()
         if len(rows) != 1:
             raise PhotoAmbiguous(text, len(rows)) if rows else PhotoNotFound(text)
+        return rows[0][0], rows[0][1]
+
+    def find_named(self, name: str) -> tuple[int, str]:
+        """The only photo with a file of this name: its id and SHA-256. Raises PhotoNotFound, PhotoAmbiguous."""
+        sql = """SELECT DISTINCT p.photo_id, p.sha256 FROM files JOIN photos p USING (photo_id)
+            WHERE ends_with(hex(path), hex($end::BLOB))"""
+        with self._file.read() as con:
+            rows = con.execute(sql, {"end": encode_path(f"{os.sep}{name}")}).fetchall()
+        if len(rows) != 1:
+            raise PhotoAmbiguous(name, len(rows)) if rows else PhotoNotFound(name)
         return rows[0][0], rows[0][1]
 
     def details(self, photo_id: int) -> PhotoDetails:
