@@ -7,8 +7,17 @@ from typing import Annotated
 import typer
 
 from photoindex.cli.lean import leave_out_pandas
-from photoindex.cli.options import FormatOption, LibraryOption, ModelsOption, NullOption, open_library, registry_of
+from photoindex.cli.options import (
+    FormatOption,
+    IdsOption,
+    LibraryOption,
+    ModelsOption,
+    NullOption,
+    open_library,
+    registry_of,
+)
 from photoindex.cli.query import QueryCommand, query_of
+from photoindex.cli.showing import OpenOption, PreviewOption, SheetOption, Showing
 from photoindex.render.output import Format
 from photoindex.render.text import note
 
@@ -25,16 +34,23 @@ def random(
     models: ModelsOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    ids: IdsOption = False,
+    preview: PreviewOption = False,
+    browser: OpenOption = False,
+    sheet: SheetOption = None,
 ) -> None:
     """Show photos by chance, of all or of what a query finds."""
     leave_out_pandas()
-    from photoindex.render.results import print_hits
     from photoindex.search import SearchOptions, pick
 
+    showing = Showing(output, null, ids, preview=preview, sheet=sheet, browser=browser)
     query = query_of(words or (), {})
     opened, settings = open_library(library, models)
     options = SearchOptions(limit=0, warn=note)
-    found = pick(opened, query, registry_of(settings), settings.models_dir, options, count, seed)
-    print_hits(found.hits, output, null, explain=False)
+    found = showing.show(
+        opened,
+        f"by chance {query}".strip(),
+        lambda: pick(opened, query, registry_of(settings), settings.models_dir, options, count, seed),
+    )
     if not found.hits:
         note("Nothing found.")

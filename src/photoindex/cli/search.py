@@ -1,13 +1,12 @@
-"""`photoindex search`."""
+"""`photoindex search` and `similar`."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli.completion import complete_query, complete_value
+from photoindex.cli.completion import complete_query
 from photoindex.cli.lean import leave_out_pandas
 from photoindex.cli.options import (
     CountOption,
@@ -20,6 +19,29 @@ from photoindex.cli.options import (
     registry_of,
 )
 from photoindex.cli.query import QueryCommand, query_of
+from photoindex.cli.search_options import (
+    AddOption,
+    AfterOption,
+    AllOption,
+    BeforeOption,
+    CameraOption,
+    CategoryOption,
+    ExplainOption,
+    HasOption,
+    LikeOption,
+    LimitOption,
+    MinScoreOption,
+    Mode,
+    ModeOption,
+    SaveOption,
+    Sort,
+    SortOption,
+    SubtractOption,
+    TagOption,
+    TextRuntimeOption,
+    WeightsOption,
+    WordsArgument,
+)
 from photoindex.cli.showing import OpenOption, PreviewOption, SheetOption, Showing
 from photoindex.errors import UsageError
 from photoindex.render.output import Format
@@ -31,77 +53,31 @@ if TYPE_CHECKING:
     from photoindex.records import Found
 
 
-class Mode(StrEnum):
-    hybrid = "hybrid"
-    keyword = "keyword"
-    semantic = "semantic"
-
-
-class Has(StrEnum):
-    gps = "gps"
-    text = "text"
-    faces = "faces"
-    people = "people"
-    tags = "tags"
-    date = "date"
-    camera = "camera"
-    rating = "rating"
-
-
-class Sort(StrEnum):
-    relevance = "relevance"
-    date = "date"
-    name = "name"
-
-
 def register(app: typer.Typer) -> None:
     app.command("search", cls=QueryCommand)(search)
     app.command("similar", cls=QueryCommand)(similar)
 
 
-_ALL = typer.Option("--all", help="Also what is no good match, after what is.")
-_EXPLAIN = typer.Option("--explain", help="Show why each photo is in the result.")
-
-
 def search(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[QUERY]",
-            help="Words, fields such as camera:nikon, or both: see docs/query.md.",
-            autocompletion=complete_query,
-        ),
-    ] = None,
+    words: WordsArgument = None,
     library: LibraryOption = None,
-    mode: Annotated[Mode, typer.Option(help="By words, by meaning, or both.")] = Mode.hybrid,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
-    everything: Annotated[bool, _ALL] = False,
-    sort: Annotated[Sort, typer.Option(help="The order of the good matches.")] = Sort.relevance,
-    min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Only photos that match at least so well.")] = 0.0,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST=N,...", envvar="PHOTOINDEX_WEIGHTS", help="What text, tags and vector count in the ranking."
-        ),
-    ] = None,
-    like: Annotated[list[str] | None, typer.Option(metavar="PICTURE", help="Like this file or photo.")] = None,
-    add: Annotated[list[str] | None, typer.Option(metavar="TERM", help="Add a meaning: rain, 0.5:rain, a.jpg.")] = None,
-    subtract: Annotated[list[str] | None, typer.Option(metavar="TERM", help="Take a meaning away.")] = None,
-    after: Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later: 2023, 2023-05-01.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Taken earlier than that.")] = None,
-    camera: Annotated[
-        str | None, typer.Option(help="Part of the camera's maker and model.", autocompletion=complete_value("camera"))
-    ] = None,
-    category: Annotated[
-        list[str] | None,
-        typer.Option(help="In this category; see `photoindex categories`.", autocompletion=complete_value("category")),
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With this tag.", autocompletion=complete_value("tag"))] = None,
-    has: Annotated[list[Has] | None, typer.Option(help="With a position, text, faces, ...")] = None,
+    mode: ModeOption = Mode.hybrid,
+    limit: LimitOption = 20,
+    everything: AllOption = False,
+    sort: SortOption = Sort.relevance,
+    min_score: MinScoreOption = 0.0,
+    weights: WeightsOption = None,
+    like: LikeOption = None,
+    add: AddOption = None,
+    subtract: SubtractOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
+    camera: CameraOption = None,
+    category: CategoryOption = None,
+    tag: TagOption = None,
+    has: HasOption = None,
     models: ModelsOption = None,
-    runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Run the text model on this: onnxruntime or openvino.")
-    ] = None,
+    runtime: TextRuntimeOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
     ids: IdsOption = False,
@@ -109,19 +85,16 @@ def search(
     preview: PreviewOption = False,
     browser: OpenOption = False,
     sheet: SheetOption = None,
-    explain: Annotated[bool, _EXPLAIN] = False,
-    save: Annotated[str | None, typer.Option(metavar="NAME", help="Keep the query as a smart collection.")] = None,
+    explain: ExplainOption = False,
+    save: SaveOption = None,
 ) -> None:
     """Find photos by what they show, the text in them, their tags, names, places, dates and cameras."""
     leave_out_pandas()
-    from photoindex.pure.query import NOTHING
     from photoindex.search import SearchOptions, find
 
     showing = Showing(output, null, ids, count, explain, preview, sheet, browser)
     named = {"after": after, "before": before, "camera": camera, "tag": tag, "category": category, "has": has}
-    query = query_of(words or (), named, like or (), add or (), subtract or ())
-    if query == NOTHING:
-        raise UsageError("Say what to search: some words, a filter such as date:2023, or --like a.jpg.")
+    query = _something(query_of(words or (), named, like or (), add or (), subtract or ()))
     opened, settings = open_library(library, models)
     if save is not None and (min_score or mode is not Mode.hybrid):
         raise UsageError("--save keeps a query, which --min-score and --mode are no part of: leave them out.")
@@ -142,6 +115,14 @@ def search(
         note(line)
     if save is not None:
         save_query(settings, save, query)
+
+
+def _something(query: Node) -> Node:
+    from photoindex.pure.query import NOTHING
+
+    if query == NOTHING:
+        raise UsageError("Say what to search: some words, a filter such as date:2023, or --like a.jpg.")
+    return query
 
 
 def save_query(settings: Settings, name: str, query: Node) -> None:
@@ -175,7 +156,7 @@ def similar(
         typer.Argument(metavar="[QUERY]", help="Filters, and words or pictures to add.", autocompletion=complete_query),
     ] = None,
     library: LibraryOption = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many photos; 0 for all.")] = 20,
+    limit: LimitOption = 20,
     models: ModelsOption = None,
     output: FormatOption = Format.table,
     null: NullOption = False,
@@ -184,7 +165,7 @@ def similar(
     preview: PreviewOption = False,
     browser: OpenOption = False,
     sheet: SheetOption = None,
-    explain: Annotated[bool, _EXPLAIN] = False,
+    explain: ExplainOption = False,
 ) -> None:
     """Find photos that look like one: one of the library, or any picture file."""
     leave_out_pandas()

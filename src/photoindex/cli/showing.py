@@ -1,4 +1,4 @@
-"""In which form search and similar show what they found: printed, with pictures, or as a page."""
+"""In which form search, similar and random show what they found: printed, with pictures, or as a page."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Showing:
     output: Format
     null: bool
     ids: bool
-    count: bool
-    explain: bool
+    count: bool = False
+    explain: bool = False
     preview: bool = False
     sheet: str | None = None
     browser: bool = False
