@@ -78,6 +78,7 @@ w = Word
         ("12:30 3:2", And((w("12:30"), w("3:2")))),
         ("https://a.b/c?d", w("https://a.b/c?d")),
         ("Note: x", And((w("Note:"), w("x")))),
+        ('"car:"', Phrase("car:")),
         ("TAG:Dog", Field("tag", Text("Dog"))),
         ("+ beach", w("beach")),
         ("1*beach", w("beach")),
@@ -223,6 +224,7 @@ def test_intervals_of_dates(query: str, first: datetime | None, last: datetime |
     [
         ("beach tga:dog", "tga:dog", "Did you mean tag:?"),
         ("colour:red", "colour:red", "There is no field 'colour'"),
+        ("beach car:", "car:", "Did you mean camera:?"),
         ("is:screnshot", "is:screnshot", "Did you mean is:screenshot?"),
         ("has:face", "has:face", "Did you mean has:faces?"),
         ("format:jpge", "format:jpge", "Did you mean format:jpg?"),

@@ -98,6 +98,7 @@ def random_metadata(rng: random.Random) -> Metadata:
         height=height,
         orientation=rng.choice((1, 6)),
         taken_at=maybe(taken),
+        taken_source=rng.choice((None, "exif_original", "file_time")),
         camera_make=make,
         camera_model=model,
         lens=maybe("EF 50mm f/1.8"),
@@ -254,7 +255,7 @@ def has(what: str, facts: Facts) -> bool:
         "gps": bool(m and m.latitude is not None),
         "people": bool(facts.faces) or "person" in facts.tags,
         "tags": bool(facts.tags),
-        "date": bool(m and m.taken_at),
+        "date": bool(m and m.taken_at and m.taken_source != "file_time"),
         "camera": bool(m and (m.camera_make or m.camera_model)),
         "rating": bool(m and m.rating is not None),
     }[what]

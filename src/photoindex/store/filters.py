@@ -44,7 +44,7 @@ _NUMBER = {
 _PRESENT = "SELECT photo_id FROM files WHERE missing_since IS NULL AND photo_id IS NOT NULL"
 KNOWN = {
     "gps": "m.latitude IS NOT NULL AND m.longitude IS NOT NULL",
-    "date": "m.taken_at IS NOT NULL",
+    "date": "m.taken_at IS NOT NULL AND m.taken_source IS DISTINCT FROM 'file_time'",
     "camera": f"{_CAMERA} IS NOT NULL",
     "rating": "m.rating IS NOT NULL",
     "text": "p.photo_id IN (SELECT photo_id FROM ocr_lines)",

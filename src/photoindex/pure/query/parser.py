@@ -171,10 +171,11 @@ class _Parser:
             raise QueryInvalid(str(wrong), self.query, token.at) from None
 
     def no_field(self, token: Token) -> Node:
-        """A web address, or a word with a colon behind it, is a word."""
-        if token.weight is None and not token.quoted and (not token.text or token.text.startswith("//")):
-            return Word(token.raw, token.at)
+        """A web address is a word, and so is one with a colon behind it, unless it is like a field's name."""
         meant = did_you_mean(f"{near}:" for near in nearest(token.name, FIELDS, 2))
+        is_word = token.text.startswith("//") or (not token.text and not meant)
+        if token.weight is None and not token.quoted and is_word:
+            return Word(token.raw, token.at)
         ask = "" if meant else f" There are: {', '.join(FIELDS)}."
         raise self.wrong(
             f"There is no field {token.name!r}.{meant}{ask} Put it in quotes to search for it as text.", token
