@@ -61,8 +61,8 @@ def apply(
     if to == "delete" and not dry_run:
         _ask(sound, yes)
     with _writing(library) as opened, _run(apply_plan(opened, sound, options)) as (number, done):
-        went, left = print_done(done)
-    _sum_up(options, number, went, left)
+        went, along_with, left = print_done(done)
+    _sum_up(options, number, (went, along_with, left))
     raise typer.Exit(1 if left else 0)
 
 
@@ -75,7 +75,7 @@ def undo(
     from photoindex.render.plans import print_done
 
     with _writing(library) as opened, _run(bring_back(opened, number)) as (_, done):
-        back, left = print_done(done)
+        back, _, left = print_done(done)
     note(f"{_files(back)} {'is' if back == 1 else 'are'} back" + (f", {left:,} left." if left else "."))
     raise typer.Exit(1 if left else 0)
 
@@ -121,9 +121,12 @@ def _tell_of_journal(error: BaseException, number: str) -> None:
         error.add_note(told)  # else the report of the crash would say that photos are untouched
 
 
-def _sum_up(options: ApplyOptions, number: str, went: int, left: int) -> None:
+def _sum_up(options: ApplyOptions, number: str, counts: tuple[int, int, int]) -> None:
+    """`counts`: files that went, files that went along, files left alone."""
+    went, along, left = counts
     done = "would go" if options.dry_run else _WENT[options.to][went != 1]
-    note(f"{_files(went)} {done}, {left:,} left alone." + _afterwards(options, number))
+    also = f" with {along:,} that belong to {'it' if went == 1 else 'them'}" if along else ""
+    note(f"{_files(went)} {done}{also}, {left:,} left alone." + (_afterwards(options, number) if went else ""))
 
 
 def _afterwards(options: ApplyOptions, number: str) -> str:

@@ -25,13 +25,17 @@ QUARANTINED = ApplyOptions()
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a file of a plan. `problem`: in words why it was left alone, or None; `bytes`: its size; `note`:
-    what else there is to say of it, or empty."""
+    """What became of a file of a plan.
+
+    `bytes`: its size; `problem`: in words why it was left alone, or None; `note`: what else there is to say of it, or
+    empty; `along`: paths of what went with it.
+    """
 
     path: str
     bytes: int
     problem: str | None = None
     note: str = ""
+    along: tuple[str, ...] = ()
 
 
 def apply_plan(library: Library, plan: Plan, options: ApplyOptions = QUARANTINED) -> Iterator[Done | str]:
@@ -92,7 +96,7 @@ class _Run:
             self._untold += unit
             if len(self._untold) >= _TELL_EVERY:
                 self.tell()
-        return Done(file.path, file.size, note=note)
+        return Done(file.path, file.size, note=note, along=tuple(act.path for act in unit[1:]))
 
     def tell(self) -> None:
         """Tell the catalog what went since it was told last."""

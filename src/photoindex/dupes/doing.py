@@ -71,7 +71,7 @@ def take_back(act: Act, copies: Iterable[str]) -> None:
 def finish_runs(library: Library, tell: Callable[[Library, Journal, list[Act]], None]) -> None:
     """Put right what runs that were killed left, and tell the catalog. Raises OSError and the Library* errors."""
     for journal in Journal.all(library.folder):
-        if journal.says("ended") or journal.says("undone"):
+        if journal.is_over():
             continue
         done: list[Act] = []
         for unit in journal.units():
@@ -98,7 +98,6 @@ def symlinks(library: Library) -> dict[str, str]:
     """What symbolic links of earlier runs lead to, with the id of the run."""
     found: dict[str, str] = {}
     for journal in Journal.all(library.folder):
-        for act in (act for unit in journal.units() for act in unit if act.how == SYMLINK):
-            if is_done(act):
-                found[act.keeper] = journal.id
+        if journal.target() == SYMLINK:
+            found |= {act.keeper: journal.id for unit in journal.units() for act in unit if is_done(act)}
     return found

@@ -115,6 +115,20 @@ class Journal:
         units = [unit for line in lines if (unit := _unit(line))]
         return [[replace(a, inode=clones.get(a.path, 0)) if a.how == REFLINK else a for a in unit] for unit in units]
 
+    def is_over(self) -> bool:
+        """Whether the run came to its end, or was undone. Quick, however long the journal. Raises OSError."""
+        last = self.file.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]
+        return last.startswith((b'{"ended"', b'{"undone"'))
+
+    def target(self) -> str:
+        """Where the run let files go to, as the user said. Raises OSError."""
+        with self.file.open("rb") as file:
+            line = file.readline()
+        try:
+            return str(json.loads(line).get("to", ""))
+        except ValueError:
+            return ""  # cut off by a crash: nothing was done
+
     def says(self, word: str) -> bool:
         """Whether some line has this word, as "ended" or "undone". Raises OSError."""
         return any(word in line for line in self.lines())

@@ -36,23 +36,24 @@ def note_plan(plan: Plan) -> None:
     note(f"{told} {'group' if len(plan.groups) == 1 else 'groups'} may go ({tiers}): {size(plan.frees)}.")
 
 
-def print_done(done: Iterable[Done | str]) -> tuple[int, int]:
+def print_done(done: Iterable[Done | str]) -> tuple[int, int, int]:
     """The path of each file that went (or came back) on stdout, each that did not with the reason on stderr.
 
-    Returns how many did and did not.
+    Returns how many did, how many went along with them, and how many did not.
     """
-    went, left = 0, 0
+    went, along, left = 0, 0, 0
     for item in done:
         if isinstance(item, str):
             continue
         if item.problem is None:
             went += 1
-            print_paths([item.path], null=False)
+            along += len(item.along)
+            print_paths([item.path, *item.along], null=False)
         else:
             left += 1
         if item.problem or item.note:
             note(f"{item.path}: {item.problem or item.note}")
-    return went, left
+    return went, along, left
 
 
 def read_plan(path: str) -> Plan:
