@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 from photoindex.media.formats import PICTURE_SUFFIXES, sniff
 from photoindex.media.jxl import jxl_size
-from photoindex.media.source import Need, SourcePicture, open_source
+from photoindex.media.source import MAX_PIXELS, Limits, Need, SourcePicture, open_source
 from photoindex.media.unreadable import MESSAGES, Unreadable
 from photoindex.media.views import prepare_view
 from photoindex.records import FoundFile, View
@@ -52,11 +52,11 @@ def encoded(image: Image.Image, format_name: str, **options: object) -> bytes:
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
     def write_and_open(
-        data: bytes, name: str = "photo.jpg", short_side: int | None = None, **more: int
+        data: bytes, name: str = "photo.jpg", short_side: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> SourcePicture:
         path = tmp_path / name
         path.write_bytes(data)
-        return open_source(found(path), Need(short_side), **more)
+        return open_source(found(path), Need(short_side), Limits(max_pixels))
 
     return write_and_open
 
@@ -226,7 +226,7 @@ def test_what_is_no_picture_is_told_in_words(opened: Open, data: bytes, code: st
 def test_a_picture_cut_short_is_a_failure_of_that_file(opened: Open, format_name: str) -> None:
     noise = Image.fromarray(np.random.default_rng(3).integers(0, 255, (90, 90, 3), dtype=np.uint8))
     data = encoded(noise, format_name)
-    error = failure(lambda: opened(data[: len(data) // 2]).image)
+    error = failure(lambda: opened(data[: len(data) // 3]).image)
     assert error.code in ("truncated", "damaged")
     assert "Copy it again" in str(error)
 

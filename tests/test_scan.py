@@ -379,7 +379,7 @@ def test_a_file_that_takes_too_long_costs_only_itself(run: Shell, tmp_path: Path
     with Library.writing(tmp_path / "library") as library:
         report = scan(library, [str(folder)], load_registry(None), read_settings().models_dir, options)
         [failure] = library.queries.failures()
-    assert (failure.path, failure.code) == (str(folder / "3 huge.png"), "decoder_died")
+    assert (failure.path, failure.code) == (str(folder / "3 huge.png"), "time_limit")
     assert (report.analysed, report.failed, report.steps["hash"]) == (7, 1, {"done": 6})
 
 

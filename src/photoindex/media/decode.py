@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image, IptcImagePlugin, JpegImagePlugin, UnidentifiedImageError
 
 from photoindex.media.colour import to_srgb
@@ -15,7 +16,7 @@ from photoindex.media.formats import Kind
 from photoindex.media.jxl import boxes, jxl_size
 from photoindex.media.png import png_metadata
 from photoindex.media.shrink import block_factor, shrink, shrink_strips
-from photoindex.media.unreadable import Unreadable, of_decoder_error, too_many_pixels
+from photoindex.media.unreadable import NOT_OF_DECODERS, Unreadable, of_decoder_error, too_many_pixels
 
 # Pillow's own guard is a fixed figure checked at opening; ours depends on what would really be decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -26,16 +27,24 @@ _TRANSPOSED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _EIGHT_BITS = ("JPEG", "MPO", "GIF", "WEBP", "BMP")
+_END_OF_JPEG = b"\xff\xd9"
+# Less of a picture than this is none: its middle, which most searches go by, is missing.
+_LEAST_SHOWN = 0.5
 
 
 class Opened(Protocol):
-    """An opened picture whose pixels need not have been decoded. Sizes are of the upright picture, in pixels."""
+    """An opened picture whose pixels need not have been decoded. Sizes are of the upright picture, in pixels.
+
+    `shown`, known once it is decoded: None where all is there; else, of a file whose end is missing, the share of the
+    rows that could be decoded, 0.5 to 1.
+    """
 
     format: str
     width: int
     height: int
     orientation: int
     frames: int
+    shown: float | None
 
     def pixels(self, short_side: int | None, max_pixels: int) -> Image.Image:
         """Upright sRGB, mode RGB, short side at least `short_side` (or all pixels there are). Raises Unreadable."""
@@ -78,7 +87,7 @@ def open_with_pillow(data: bytes, kind: Kind, max_pixels: int) -> PillowPicture:
         short = len(data) < 64 or kind.format in ("HEIF", "AVIF")
         raise Unreadable("truncated") if short else Unreadable("damaged", "its header makes no sense") from error
     except Exception as error:
-        raise of_decoder_error(error, 0, 0) from error
+        raise of_decoder_error(error) from error
 
 
 def check_pixels(width: int, height: int, size: int, max_pixels: int) -> None:
@@ -93,6 +102,8 @@ def check_pixels(width: int, height: int, size: int, max_pixels: int) -> None:
 
 class PillowPicture:
     """See Opened."""
+
+    shown: float | None = None
 
     def __init__(self, image: Image.Image, data: bytes) -> None:
         self._image = image
@@ -110,14 +121,14 @@ class PillowPicture:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._decode(short_side, max_pixels)
-        except (Unreadable, NameError, ImportError):  # the last two are mistakes of ours, not of the file
+        except NOT_OF_DECODERS:
             raise
-        except Exception as error:
-            raise of_decoder_error(error, self.width, self.height) from error
+        except BaseException as error:
+            raise of_decoder_error(error) from error
 
     def is_all_shown(self) -> bool:
         image = self._image
-        if self.frames > 1 or self._depth() != 8:
+        if self.frames > 1 or self._depth() != 8 or self.shown is not None:
             return False
         if not image.has_transparency_data:
             return True
@@ -141,10 +152,20 @@ class PillowPicture:
         held = (self.width, self.height) if image.info.get("progressive") else image.size
         check_pixels(*held, len(self._data), max_pixels)
         if self.format != "HEIF":
-            image.load()  # only then does JPEG 2000 know its reduced size
+            image = self._loaded(short_side)  # only then does JPEG 2000 know its reduced size
         profile = image.info.get("icc_profile")
         plain = self._heif_pixels(short_side) if self.format == "HEIF" else shrink(image, short_side)
         return transpose(to_srgb(plain, profile), _orientation(image)[1])
+
+    def _loaded(self, short_side: int | None) -> Image.Image:
+        """The picture with its pixels; of a JPEG that was cut short, what is there."""
+        try:
+            self._image.load()
+        except OSError as error:
+            if self.format not in ("JPEG", "MPO") or "truncated" not in str(error):
+                raise
+            self._image, self.shown = _cut_jpeg(self._data, short_side)
+        return self._image
 
     def _heif_pixels(self, short_side: int | None) -> Image.Image:
         """Straight from libheif's buffer: phones make 200 megapixels, of which a second copy is too much."""
@@ -203,6 +224,23 @@ def _reduce_in_decoder(image: Image.Image, short_side: int | None) -> None:
         image.draft(None, (image.width // factor, image.height // factor))
     elif image.format == "JPEG2000":
         image.reduce = min(factor.bit_length() - 1, 3)  # type: ignore[method-assign, assignment]
+
+
+def _cut_jpeg(data: bytes, short_side: int | None) -> tuple[Image.Image, float]:
+    """The pixels of a JPEG whose end is missing, and the share of its rows that they fill. Raises Unreadable.
+
+    The decoder takes an end mark for the end: rows that never came are gray, of a progressive picture detail is lost.
+    """
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(data + _END_OF_JPEG))
+    _reduce_in_decoder(image, short_side)
+    image.load()
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    blank = (pixels == pixels[-1, -1]).all(axis=(1, 2))
+    missing = image.height if blank.all() else int(np.argmin(blank[::-1]))
+    shown = 1 - missing / image.height
+    if shown < _LEAST_SHOWN:
+        raise Unreadable("truncated")
+    return image, shown
 
 
 def _frames(image: Image.Image) -> int:

@@ -49,6 +49,7 @@ class RawPicture:
     """See Opened. LibRaw is opened again for each use: after a failed development it gives no preview any more."""
 
     frames = 1
+    shown: float | None = None
 
     def __init__(self, data: bytes, name: str, sizes: Any) -> None:
         self._data = data

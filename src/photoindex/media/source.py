@@ -7,17 +7,30 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from PIL import Image
 
 from photoindex.media.decode import Opened, open_with_pillow
 from photoindex.media.formats import RAW_FORMATS, sniff
 from photoindex.media.raw import may_be_raw, open_with_libraw
-from photoindex.media.unreadable import Unreadable
+from photoindex.media.unreadable import NOT_OF_DECODERS, Unreadable, of_decoder_error
 from photoindex.records import FoundFile
 
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`pixels` bounds what is decoded into memory (a JPEG counts at the reduced size it is decoded at), `bytes` what is
+    read of a file."""
+
+    pixels: int = MAX_PIXELS
+    bytes: int = MAX_BYTES
+
+
+USUAL_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ class SourcePicture:
     `width` and `height` of the upright picture at full size in pixels, `orientation` as EXIF says (1 to 8).
     """
 
-    def __init__(self, file: FoundFile, data: bytes, sha256: str, opened: Opened, need: Need, max_pixels: int) -> None:
+    def __init__(self, file: FoundFile, data: bytes, sha256: str, opened: Opened, need: Need, limits: Limits) -> None:
         self.file = file
         self.data = data
         self.sha256 = sha256
@@ -45,7 +58,7 @@ class SourcePicture:
         self.height = opened.height
         self.orientation = opened.orientation
         self.frames = opened.frames
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._failure: Unreadable | None = None
 
     @property
@@ -79,34 +92,37 @@ class SourcePicture:
 
     @functools.cached_property
     def _decoded(self) -> Image.Image:
-        return self.opened.pixels(self.need.short_side, self._max_pixels)
+        return self.opened.pixels(self.need.short_side, self._limits.pixels)
 
 
-def open_source(file: FoundFile, need: Need, max_pixels: int = MAX_PIXELS) -> SourcePicture:
+def open_source(file: FoundFile, need: Need, limits: Limits = USUAL_LIMITS) -> SourcePicture:
     """Read a file and the header of its picture; the content decides what it is, not the name.
 
-    `max_pixels` bounds what is decoded into memory (a JPEG counts at the reduced size it is decoded at).
     Raises Unreadable for what is no picture or has no sound header; damage further in shows at `image`.
     """
-    data = read_bytes(file)
+    data = read_bytes(file, limits.bytes)
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        opened = _open(data, os.path.splitext(file.path)[1].lower(), max_pixels)
+        opened = _open(data, os.path.splitext(file.path)[1].lower(), limits.pixels)
     except Unreadable as failure:
         failure.sha256 = sha256
         raise
-    return SourcePicture(file, data, sha256, opened, need, max_pixels)
+    except NOT_OF_DECODERS:
+        raise
+    except BaseException as error:
+        broken = of_decoder_error(error)
+        broken.sha256 = sha256
+        raise broken from error
+    return SourcePicture(file, data, sha256, opened, need, limits)
 
 
-def read_bytes(file: FoundFile) -> bytes:
+def read_bytes(file: FoundFile, most: int = MAX_BYTES) -> bytes:
     """All bytes of a file, provided that it is still what the walk met. Raises Unreadable."""
     try:
-        if not stat.S_ISREG(os.stat(file.path).st_mode):
-            raise Unreadable("not_a_file", "a folder, a device or a pipe")
-        if file.size > MAX_BYTES:
-            raise Unreadable("too_large", f"The file is {file.size / 1e9:.1f} GB, the limit is {MAX_BYTES / 1e9:.1f}")
-        with open(file.path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        if file.size > most:
+            raise Unreadable("too_large", f"The file is {file.size / 1e9:.1f} GB, the limit is {most / 1e9:.1f}")
+        with open_file(file.path) as stream:
+            data = stream.read(file.size + 1)  # one that grows is read no further
         after = os.stat(file.path)
     except FileNotFoundError as error:
         raise Unreadable("vanished") from error
@@ -117,6 +133,21 @@ def read_bytes(file: FoundFile) -> bytes:
     if (after.st_size, after.st_mtime_ns) != (file.size, file.mtime_ns) or len(data) != file.size:
         raise Unreadable("changed_while_reading")
     return data
+
+
+def open_file(path: str) -> BinaryIO:
+    """An ordinary file for reading. Raises OSError, and Unreadable for anything else: opening a pipe would wait."""
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening some devices already does something
+        raise Unreadable("not_a_file", "a folder, a device or a pipe")
+    stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise Unreadable("not_a_file", "a folder, a device or a pipe")
+    return stream
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _open(data: bytes, suffix: str, max_pixels: int) -> Opened:

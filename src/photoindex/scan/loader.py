@@ -13,13 +13,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from photoindex.errors import DependencyBroken
 from photoindex.media.reach import in_time
 from photoindex.records import FoundFile, Outcome, Picture, Problem
+from photoindex.scan.containment import end_group
+from photoindex.scan.deaths import problem_of_death
 from photoindex.scan.roots import check_still_there
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.scan.worker import Batches, WorkerJob, start_worker
@@ -81,9 +85,15 @@ def batches(
 
 
 def _load(
-    tasks: Sequence[Task], job: WorkerJob, batch_size: int, workers: int, stop: Callable[[], bool], prefetch: int = 1
+    tasks: Sequence[Task],
+    job: WorkerJob,
+    batch_size: int,
+    workers: int,
+    stop: Callable[[], bool],
+    prefetch: int = 1,
+    ends: list[int] | None = None,
 ) -> Iterator[list[Picture]]:
-    """Batches until the tasks are done, a worker dies or `stop` says so."""
+    """Batches until the tasks are done, a worker dies or `stop` says so. `ends` gets the exit codes of dead workers."""
     import torch.utils.data
 
     dataset = Batches(tasks, batch_size, job)
@@ -97,35 +107,43 @@ def _load(
         timeout=_PATIENCE_S,
     )
     delivered: Any = iter(loader)
+    finished = False
     try:
         while not stop():
             try:
                 packed = next(delivered)
             except StopIteration:
+                finished = True
                 return
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if "timed out" in str(error):
                     continue
                 if "worker" not in str(error):
                     raise
+                if ends is not None:
+                    ends += [code for process in delivered._workers if (code := process.exitcode)]
                 return
             yield packed.unpack()
     finally:
-        if stop():
+        if not finished:
             _end(delivered._workers)
 
 
 def _one_by_one(tasks: Sequence[Task], job: WorkerJob, stop: Callable[[], bool]) -> Iterator[Picture]:
     """Each task alone with a worker, so that a death has a name."""
-    done = 0
+    if job.room is not None:
+        job = replace(job, room=job.room.alone())
+    done, began = 0, time.monotonic()
     while done < len(tasks) and not stop():
-        for pictures in _load(tasks[done:], job, 1, 1, stop):
-            done += 1
+        ends: list[int] = []
+        for pictures in _load(tasks[done:], job, 1, 1, stop, ends=ends):
+            done, began = done + 1, time.monotonic()
             yield pictures[0]
         if done < len(tasks) and not stop():
+            problem = problem_of_death(ends, time.monotonic() - began, job.time_limit_s)
             _check_workers(job)
-            yield _killer(tasks[done], job)
-            done += 1
+            yield _killer(tasks[done], job, problem)
+            done, began = done + 1, time.monotonic()
 
 
 def _check_workers(job: WorkerJob) -> None:
@@ -138,12 +156,7 @@ def _check_workers(job: WorkerJob) -> None:
         )
 
 
-def _killer(task: Task, job: WorkerJob) -> Picture:
-    problem = Problem(
-        "decoder_died",
-        f"The decoder crashed on this file, or took longer than {job.time_limit_s:.0f} seconds. "
-        "The file is probably damaged: copy it again from where it came from, then scan with --retry-failed.",
-    )
+def _killer(task: Task, job: WorkerJob, problem: Problem) -> Picture:
     answer = in_time(lambda: _digest(task.file), job.time_limit_s)
     if answer is None:
         silent = (
@@ -169,6 +182,8 @@ def _digest(file: FoundFile) -> str:
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:
-    """End workers at once; a loader that shuts down in order waits for the files in work."""
+    """End workers at once, with what their decoders started; a loader that shuts down in order waits for the files in
+    work."""
     for process in workers:
+        end_group(process.pid)
         process.kill()

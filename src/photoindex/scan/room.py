@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from photoindex.media.source import SourcePicture
+from photoindex.media.source import MAX_BYTES, MAX_PIXELS, Limits, SourcePicture
 from photoindex.pure.memory_plan import USUAL_PIXELS
 from photoindex.pure.sizes import show_size
 from photoindex.records import FoundFile, MemoryPlan, Problem
@@ -36,6 +36,15 @@ class Room:
         spare = max(0, plan.budget - plan.bytes)  # only one worker at a time has a large picture, so it may take all
         return cls(plan.max_pixels * PIXEL + spare, USUAL_PIXELS * PIXEL, turns, show_size(plan.budget))
 
+    @property
+    def limits(self) -> Limits:
+        """Pixels and bytes of a file grow with the memory; `refuse` says where they are too many for it."""
+        return Limits(max(MAX_PIXELS, self.most // PIXEL), max(MAX_BYTES, self.most))
+
+    def alone(self) -> Room:
+        """The same for the only worker there is: it may take all that one picture may."""
+        return replace(self, usual=self.most)
+
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """Inside, more than `usual` may be taken; waits until no other worker does. May be nested."""
@@ -53,6 +62,15 @@ class Room:
         needed = decoding_bytes(source)
         pixels = f"The picture has {source.width * source.height / 1e6:,.0f} megapixels"
         return None if needed <= self.most else self._problem(pixels, needed)
+
+    def exhausted(self) -> Problem:
+        """That decoding took more than the picture should, and than it may."""
+        return Problem(
+            "over_memory",
+            f"Decoding it takes more memory than the {show_size(self.most)} that one picture may have ({self.budget}"
+            " for the whole scan). If the file is not damaged, allow more with --max-memory, and scan again with"
+            " --retry-failed.",
+        )
 
     def _problem(self, what: str, needed: int) -> Problem:
         more = show_size(needed - self.most)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from photoindex.records import FoundFile
 
 # Raised when decoding improves, so that pictures which failed are tried again.
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ import numpy.typing as npt
 import torch
 import torch.utils.data
 
-from photoindex.media.source import Need, SourcePicture, open_source
+from photoindex.media.source import USUAL_LIMITS, Need, SourcePicture, open_source
 from photoindex.media.unreadable import Unreadable
 from photoindex.media.views import prepare_view, short_side_for
 from photoindex.records import Outcome, Picture, Problem, Uint8Image, View, photo_id_of
+from photoindex.scan.containment import Allowance, contain_worker, end_children
 from photoindex.scan.memory import reuse_freed_memory
 from photoindex.scan.room import Room, decoding_bytes
 from photoindex.scan.task import DECODE_VERSION, Task
@@ -33,6 +34,7 @@ from photoindex.steps import STEPS, StepSpec
 # Decoding gives way to the models: a model's threads wait for each other, so one that loses its core stalls them all.
 _NICER = 10
 _READ_ERRORS = {"permission", "io_error", "vanished", "changed_while_reading", "not_a_file"}
+_NO_MEMORY = Unreadable("over_memory").problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,28 @@ class Batches(torch.utils.data.Dataset["PackedBatch"]):
         return pack([prepare(task, self._job) for task in self._slices[index]])
 
 
+# Of this process; None where it is no worker.
+_allowance: Allowance | None = None
+
+
 def start_worker(_: int) -> None:
     """Ctrl-C belongs to the main process, which ends the workers itself."""
+    global _allowance  # noqa: PLW0603 - torch starts workers so, and a worker is one process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reuse_freed_memory()
     if hasattr(os, "nice"):
         os.nice(_NICER)
     threading.Thread(target=_end_with_scan, daemon=True).start()
+    _silence()
+    contain_worker()
+    _allowance = Allowance()
+
+
+def _silence() -> None:
+    """Decoders print about damaged files, and parts of them, into results and onto terminals."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _end_with_scan() -> None:
@@ -91,14 +108,53 @@ def prepare(task: Task, job: WorkerJob) -> Picture:
 
         restart()
         try:
-            if job.room is None:
-                return _prepare(task, job, restart)
-            if (problem := job.room.refuse_file(task.file)) is not None:
-                return _unreadable(task, "", problem)
-            with _waiting(job.room, task.file.size, restart):
-                return _prepare(task, job, restart)
+            return _without_children(task, _prepare(task, job, restart))
+        except BaseException as error:  # noqa: BLE001 - a decoder in Rust panics beside Exception
+            return _unreadable(task, "", _crash("reading the file", error))
         finally:
             faulthandler.cancel_dump_traceback_later()
+
+
+def _without_children(task: Task, picture: Picture) -> Picture:
+    """The picture, unless its decoder left a process running, which is ended: then a failure."""
+    if _allowance is None:
+        return picture
+    if os.getpid() != _allowance.process:  # a decoder forked, and both go on: only the worker may
+        os._exit(1)
+    if not (ended := end_children()):
+        return picture
+    return _unreadable(task, picture.sha256, Unreadable("decoder_forked", ended).problem)
+
+
+def _prepare(task: Task, job: WorkerJob, restart: Callable[[], None]) -> Picture:
+    """Within the share of memory that each worker has; again with all that one picture may have, where that is more
+    and the share did not suffice."""
+    room = job.room
+    if room is None:
+        return _read(task, job, restart)
+    if (problem := room.refuse_file(task.file)) is not None:
+        return _unreadable(task, "", problem)
+    _allow(room.usual)
+    with _waiting(room, task.file.size, restart):
+        picture = _read(task, job, restart)
+    if not _lacked_memory(picture):
+        return picture
+    if room.usual < room.most:
+        with _waiting(room, room.most, restart):
+            picture = _read(task, job, restart)
+    return _told_of_memory(picture, room.exhausted()) if _lacked_memory(picture) else picture
+
+
+def _lacked_memory(picture: Picture) -> bool:
+    problems = [picture.problem, *(outcome.problem for outcome in picture.outcomes)]
+    return any(problem == _NO_MEMORY for problem in problems)
+
+
+def _told_of_memory(picture: Picture, problem: Problem) -> Picture:
+    """The same with a problem that says how much there was."""
+    outcomes = [replace(o, problem=problem) if o.problem == _NO_MEMORY else o for o in picture.outcomes]
+    told = problem if picture.problem == _NO_MEMORY else picture.problem
+    return replace(picture, outcomes=tuple(outcomes), problem=told)
 
 
 @contextlib.contextmanager
@@ -110,13 +166,23 @@ def _waiting(room: Room, needed: int, restart: Callable[[], None]) -> Iterator[N
     faulthandler.cancel_dump_traceback_later()
     with room.turn():
         restart()
-        yield
+        _allow(room.most)
+        try:
+            yield
+        finally:
+            _allow(room.usual)
 
 
-def _prepare(task: Task, job: WorkerJob, restart: Callable[[], None]) -> Picture:
+def _allow(picture: int) -> None:
+    if _allowance is not None:
+        _allowance.limit(picture)
+
+
+def _read(task: Task, job: WorkerJob, restart: Callable[[], None]) -> Picture:
     wanted = task.due if task.due is not None else frozenset((*job.picture_steps, *job.derived_steps, *job.views))
+    limits = job.room.limits if job.room is not None else USUAL_LIMITS
     try:
-        source = open_source(task.file, Need(_short_side(wanted, job)))
+        source = open_source(task.file, Need(_short_side(wanted, job)), limits)
     except Unreadable as failure:
         return _unreadable(task, failure.sha256 or "", failure.problem)
     except Exception as error:  # noqa: BLE001 - decoders raise anything, and one bad file must cost that file only
@@ -146,7 +212,7 @@ def _analyse(task: Task, source: SourcePicture, wanted: frozenset[str], job: Wor
     except Unreadable as failure:
         outcomes.append(_decode_failure(failure.problem))
         return Picture(task.file, source.sha256, {}, tuple(outcomes), problem=failure.problem)
-    except Exception as error:  # noqa: BLE001 - as above
+    except BaseException as error:  # noqa: BLE001 - as above
         problem = _crash("decoding the picture", error)
         return Picture(task.file, source.sha256, {}, (*outcomes, _decode_failure(problem)), problem=problem)
     outcomes += [run_picture_step(STEPS[name], source) for name in pixel_steps]
@@ -178,7 +244,9 @@ def _decode_failure(problem: Problem) -> Outcome:
     return Outcome("decode", DECODE_VERSION, "failed", problem=problem)
 
 
-def _crash(doing: str, error: Exception) -> Problem:
+def _crash(doing: str, error: BaseException) -> Problem:
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
     text = " ".join(str(error).split())[:200]
     return Problem("crashed", f"While {doing}: {type(error).__name__}: {text}")
 

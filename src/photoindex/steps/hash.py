@@ -29,6 +29,7 @@ from PIL import Image
 
 from photoindex.media.keypoints import LONGEST_SIDE, keypoint_words
 from photoindex.media.source import SourcePicture
+from photoindex.media.unreadable import Unreadable
 from photoindex.media.views import fit_size
 from photoindex.pure.turns import SIDE as TURN_SIDE
 from photoindex.pure.turns import turn_hash
@@ -44,9 +45,12 @@ _OWN_SIDE = 384
 
 
 def hashes(source: SourcePicture) -> Hashes:
-    """All of them, of the upright picture. Raises Unreadable, and DependencyBroken where OpenCV does not load."""
+    """All of them, of the upright picture. Raises Unreadable, also for a picture that is not all there: it would seem
+    a copy of others cut as short; and DependencyBroken where OpenCV does not load."""
     require_opencv()
     image = source.at_least(SHORT_SIDE)
+    if (shown := source.opened.shown) is not None:
+        raise Unreadable("cut_short", f": the lower {1 - shown:.0%} of the picture is missing" if shown < 0.995 else "")
     # Luminance is all that is looked at; one channel is resized in a third of the time.
     whole = image.convert("L")
     small = whole.resize(fit_size(whole.size, LONGEST_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
