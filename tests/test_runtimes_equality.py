@@ -63,7 +63,12 @@ ARCHITECTURES = {
     },
 }
 SQUASHED = {"resize_mode": "squash", "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.5] * 3}
-PRESENT = [backend.name for backend in machine_backends() if backend.absent is None]
+# Not those whose form or kernels take long to make: test_runtimes_variants has them.
+PRESENT = [
+    backend.name
+    for backend in machine_backends()
+    if backend.absent is None and backend.precision != "int8" and backend.variant != "compiled"
+]
 WORDS = ("a photo of a dog", "Zwei Kätzchen im Schnee", "receipt")
 
 
@@ -123,7 +128,7 @@ def test_pictures_become_openclips_vectors_on_every_runtime(known, architecture,
     session.close()
     assert cosines(vectors, model.pictures).min() >= 0.999
     assert cosines(alone, model.pictures[:1]).min() >= 0.999
-    if runtime.endswith("-f32"):
+    if "-f32" in runtime:
         assert cosines(vectors, model.pictures, centred=True).min() >= 0.9999
     elif architecture != "resnet":  # see below
         assert cosines(vectors, model.pictures, centred=True).min() >= 0.99

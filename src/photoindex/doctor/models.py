@@ -11,7 +11,7 @@ from photoindex.models.install import download_bytes, locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelSpec, Task
 from photoindex.runtimes.calibration import rank, stored
-from photoindex.runtimes.candidates import Candidate, candidates
+from photoindex.runtimes.candidates import ONLY_ASKED, Candidate, candidates
 from photoindex.runtimes.faults import disagreement, not_numbers, one_line
 from photoindex.runtimes.measure import Measurement
 from photoindex.scan.steps import Steps
@@ -90,7 +90,7 @@ def failure_of(installed: InstalledModel, runtime: str) -> str:
         probe, expected = read_forms(installed).check("visual") if installed.spec.task == "embedding" else ({}, {})
         outputs = session.run(probe) if probe else {}
         session.close()
-        return not_numbers(outputs) or disagreement(outputs, expected) or "it did work when tried once more"
+        return not_numbers(outputs) or disagreement(outputs, expected, runtime) or "it did work when tried once more"
     except Exception as error:  # noqa: BLE001 - whatever a runtime throws is the answer
         return one_line(error)
 
@@ -135,7 +135,7 @@ def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
     if forms:
         facts = replace(facts, search_runtime=search_runtime(installed)[0])
     kept = stored(form, folder) or []
-    ways = tuple(_way(each.name, each.absent, kept) for each in found)
+    ways = tuple(_way(each.name, each.absent or (ONLY_ASKED if each.only_asked else None), kept) for each in found)
     facts = replace(facts, prepared=True if forms else None, refused_forms=refused, ways=ways, measured=bool(kept))
     best = next((pick.runtime for pick in rank(kept, "scan")), None) if kept else None
     return _chosen(facts, best)

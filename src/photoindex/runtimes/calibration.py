@@ -20,7 +20,7 @@ import numpy as np
 
 from photoindex.events import timed
 from photoindex.records import AUTOMATIC, RuntimeOptions
-from photoindex.runtimes.candidates import Candidate, Purpose
+from photoindex.runtimes.candidates import COMPILED, Candidate, Purpose
 from photoindex.runtimes.faults import one_line
 from photoindex.runtimes.fingerprint import fingerprint
 from photoindex.runtimes.measure import Measurement

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import json
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +24,11 @@ from photoindex.runtimes.torch_session import TorchSession, accelerators
 
 Purpose = Literal["scan", "search"]
 FAMILIES = ("openvino", "onnxruntime", "torch")
+# The form in 8 bits that a family runs best, by the word in its file's name; see steps.forms_int8.
+INT8_KINDS: Mapping[str, str] = {"onnxruntime": "int8-dynamic", "openvino": "int8-static"}
+INT8_KEPT = "int8.json"
+ONLY_ASKED = "used only where it is asked for by its whole name"
+CHANNELS_LAST, COMPILED = "channelslast", "compiled"
 
 _NOT_ALLOWED = "the model's block in models.toml does not list it"
 _NO_BF16 = "this processor has no fast bfloat16"
@@ -28,26 +37,36 @@ _NO_DEVICE = {"cuda": "the driver reports no NVIDIA GPU", "mps": "this is no Mac
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One way to execute models: `openvino` on the `cpu` in `bf16`. `absent`: why this machine cannot, or None."""
+    """One way to execute models: `openvino` on the `cpu` in `bf16`. `absent`: why this machine cannot, or None.
+
+    `variant`: how torch does it, where not plainly: `channelslast` (colours of a pixel side by side in memory) or
+    `compiled` (by torch.compile). `only_asked`: never chosen by itself, because it rarely pays or starts slowly.
+    """
 
     family: str
     device: str
     precision: str
     absent: str | None = None
+    variant: str = ""
+    only_asked: bool = False
 
     @property
     def name(self) -> str:
-        """What the ledger keeps and `--runtime` takes, e.g. `openvino-cpu-bf16`."""
-        return f"{self.family}-{self.device}-{self.precision}"
+        """What the ledger keeps and `--runtime` takes, e.g. `openvino-cpu-bf16`, `torch-cuda-f16-compiled`."""
+        return "-".join(filter(None, (self.family, self.device, self.precision, self.variant)))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A backend for one model. `absent`: why it cannot run this model here, or None; then `open` loads it."""
+    """A backend for one model. `absent`: why it cannot run this model here, or None; then `open` loads it.
+
+    `only_asked`: see Backend.
+    """
 
     name: str
     open: Callable[[], Session]
     absent: str | None = None
+    only_asked: bool = False
 
     @property
     def family(self) -> str:
@@ -59,14 +78,15 @@ class Candidate:
 
     @property
     def precision(self) -> str:
-        return self.name.rpartition("-")[2]
+        return self.name.split("-")[2]
 
 
 def machine_backends() -> tuple[Backend, ...]:
     """Every backend known, in the order in which they are tried where nothing was measured.
 
     Accelerators, then the CPU with OpenVINO (facts of many machines: the fastest there), ONNX Runtime and torch.
-    Intel's GPU and NPU come after the CPU because many are slower; measuring may put them first.
+    Intel's GPU and NPU come after the CPU because many are slower; measuring may put them first. Forms in 8 bits come
+    last: they are nearly right only.
     """
     return (
         *_torch_accelerators(),
@@ -75,6 +95,9 @@ def machine_backends() -> tuple[Backend, ...]:
         *_openvino_others(),
         Backend("onnxruntime", "cpu", "f32", _absent_package("onnxruntime")),
         *_torch_cpu(),
+        *_torch_cpu_variants(),
+        Backend("onnxruntime", "cpu", "int8", _absent_package("onnxruntime")),
+        Backend("openvino", "cpu", "int8", _openvino_problem()),
     )
 
 
@@ -90,14 +113,20 @@ def candidates(
     if purpose == "search":
         return tuple(_for_search(path, allowed or FAMILIES, threads))
     return tuple(
-        Candidate(backend.name, functools.partial(_open, path, backend, threads), _why_not(path, backend, allowed))
+        Candidate(
+            backend.name,
+            functools.partial(_open, path, backend, threads),
+            _why_not(path, backend, allowed),
+            backend.only_asked,
+        )
         for backend in machine_backends()
     )
 
 
 def candidate_named(path: Path, name: str, *, threads: int | None = None, purpose: Purpose = "scan") -> Candidate:
     """The candidate called `name` (`openvino-cpu-bf16`), without looking whether the machine has it."""
-    backend, search = Backend(*name.split("-")), purpose == "search"
+    family, device, precision, *variant = name.split("-")
+    backend, search = Backend(family, device, precision, variant="".join(variant)), purpose == "search"
     return Candidate(name, functools.partial(_open, path, backend, threads or (1 if search else None), latency=search))
 
 
@@ -116,7 +145,33 @@ def _why_not(path: Path, backend: Backend, allowed: Sequence[str]) -> str | None
             return "torch runs image towers only"
         if not path.with_name("forms.json").is_file():
             return "no recipe for torch lies beside it"
+    if backend.absent is None and backend.precision == "int8":
+        return _no_int8(path, backend)
     return backend.absent
+
+
+def int8_form(path: Path, family: str) -> Path:
+    """Where the form in 8 bits of the ONNX file `path` lies that `family` runs."""
+    return path.with_name(f"{path.stem}.{INT8_KINDS[family]}.onnx")
+
+
+def read_int8(path: Path) -> dict[str, dict[str, Any]]:
+    """What is known of the forms in 8 bits beside `path`, by family: `refused`: why it may not be used, or None."""
+    try:
+        kept: dict[str, dict[str, Any]] = json.loads(path.with_name(INT8_KEPT).read_text(encoding="utf-8"))
+        return {family: dict(kept[family]) for family in INT8_KINDS if family in kept}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _no_int8(path: Path, backend: Backend) -> str | None:
+    if path.stem != "visual":
+        return "only image towers have a form in 8 bits"
+    known = read_int8(path).get(backend.family)
+    if known is None or (known.get("refused") is None and not int8_form(path, backend.family).is_file()):
+        return f"its form in 8 bits is made once it is asked for: --runtime embedding={backend.name}"
+    refused = known.get("refused")
+    return None if refused is None else str(refused)
 
 
 def _open(path: Path, backend: Backend, threads: int | None, latency: bool = False) -> Session:
@@ -124,11 +179,15 @@ def _open(path: Path, backend: Backend, threads: int | None, latency: bool = Fal
         raise RuntimeUnavailable(path.name, f"{backend.name}: {backend.absent}")
     precision: Any = backend.precision
     device: Any = backend.device
+    int8 = backend.precision == "int8"
+    if int8:
+        path = int8_form(path, backend.family)
     if backend.family == "openvino":
         return OpenVinoSession(path, device=device, precision=precision, threads=threads)
     if backend.family == "onnxruntime":
-        return OnnxSession(path, threads=threads, latency=latency, device=device)
-    return TorchSession(path, device=device, precision=precision, threads=threads)
+        return OnnxSession(path, threads=threads, latency=latency, device=device, int8=int8)
+    variant: Any = backend.variant
+    return TorchSession(path, device=device, precision=precision, threads=threads, variant=variant)
 
 
 def _torch_accelerators() -> Iterator[Backend]:
@@ -140,6 +199,10 @@ def _torch_accelerators() -> Iterator[Backend]:
         for precision in ("f16", "bf16", "f32"):
             if device == "cuda" or precision != "bf16":
                 yield Backend("torch", device, precision, reason)
+        if device == "cuda":
+            for precision in ("f16", "bf16"):
+                yield Backend("torch", device, precision, reason, CHANNELS_LAST)
+                yield Backend("torch", device, precision, reason or _no_compiler("cuda"), COMPILED)
 
 
 def _torch_cpu() -> Iterator[Backend]:
@@ -147,6 +210,28 @@ def _torch_cpu() -> Iterator[Backend]:
     slow = None if any("bf16" in flag for flag in fingerprint().flags) else _NO_BF16
     yield Backend("torch", "cpu", "bf16", missing or slow)
     yield Backend("torch", "cpu", "f32", missing)
+
+
+def _torch_cpu_variants() -> Iterator[Backend]:
+    for plain in _torch_cpu():
+        yield dataclasses.replace(plain, variant=CHANNELS_LAST, only_asked=True)
+        yield dataclasses.replace(plain, absent=plain.absent or _no_compiler("cpu"), variant=COMPILED, only_asked=True)
+
+
+@functools.cache
+def _no_compiler(device: str) -> str | None:
+    """Why torch.compile cannot work here: it writes C++ for the CPU, and has Triton write kernels for CUDA."""
+    if sys.platform == "win32":
+        found = shutil.which(os.environ.get("CXX", "cl"))
+    else:
+        asked = os.environ.get("CXX" if device == "cpu" else "CC")
+        names = [asked] if asked else ["g++", "clang++"] if device == "cpu" else ["gcc", "cc", "clang"]
+        found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        return "torch.compile needs a compiler, and none is found (install g++)"
+    if device == "cuda" and importlib.util.find_spec("triton") is None:
+        return "torch.compile needs the package triton for CUDA"
+    return None
 
 
 def _onnx_accelerators() -> Iterator[Backend]:

@@ -87,7 +87,7 @@ def _ladder(
         if probe is None:
             return None
         outputs = session.run(probe)
-        return not_numbers(outputs) or disagreement(outputs, expected or {})
+        return not_numbers(outputs) or disagreement(outputs, expected or {}, session.runtime)
 
     sizes = {pick.runtime: pick.batch_size for pick in ranking}
     order = {pick.runtime: at for at, pick in enumerate(ranking)}

@@ -93,7 +93,7 @@ def measure(
         complaint = not_numbers(outputs)
         if complaint is None and expected:
             raw, centred = agreement(outputs, expected)
-            complaint = disagreement(outputs, expected)
+            complaint = disagreement(outputs, expected, runtime)
             found = Measurement(runtime, load_s, found.first_s, cosine=raw, centred=centred)
         if complaint is None:
             _time(session, probe, sizes, budget_s, before, found)

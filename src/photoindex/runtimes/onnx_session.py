@@ -24,10 +24,16 @@ PROVIDERS: Mapping[Device, tuple[str, str, dict[str, Any]]] = {
 
 
 class OnnxSession:
-    """An ONNX file in ONNX Runtime, on one provider."""
+    """An ONNX file in ONNX Runtime, on one provider. `int8`: the file's weights are of 8 bits, which its name says."""
 
     def __init__(
-        self, path: Path, *, threads: int | None = None, latency: bool = False, device: Device = "cpu"
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        latency: bool = False,
+        device: Device = "cpu",
+        int8: bool = False,
     ) -> None:
         import onnxruntime
 
@@ -40,7 +46,7 @@ class OnnxSession:
             raise RuntimeUnavailable(path.name, f"ONNX Runtime could not use its {provider}")
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._inputs = tuple(each.name for each in self._session.get_inputs())
-        self._runtime = f"onnxruntime-{device}-{precision}"
+        self._runtime = f"onnxruntime-{device}-{'int8' if int8 else precision}"
 
     @property
     def runtime(self) -> str:

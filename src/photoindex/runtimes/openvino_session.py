@@ -15,11 +15,14 @@ from photoindex.errors import RuntimeUnavailable
 from photoindex.runtimes.session import Arrays
 
 Device = Literal["cpu", "gpu", "npu"]
-Precision = Literal["bf16", "f16", "f32"]
+Precision = Literal["bf16", "f16", "f32", "int8"]
 
 
 class OpenVinoSession:
-    """An ONNX file compiled by OpenVINO for a device. Weights stay float32 on disk; `precision` is that of the sums."""
+    """An ONNX file compiled by OpenVINO for a device. Weights stay float32 on disk; `precision` is that of the sums.
+
+    `int8` is for a file that says itself where 8 bits are enough (QuantizeLinear); the rest is done in float32.
+    """
 
     def __init__(
         self, path: Path, *, device: Device = "cpu", precision: Precision = "f32", threads: int | None = None
@@ -87,7 +90,8 @@ def _core() -> Any:
 
 
 def _properties(device: Device, precision: Precision, threads: int | None) -> dict[str, Any]:
-    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    hint = "f32" if precision == "int8" else precision
+    chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     if device != "cpu":
         return chosen
     chosen |= {

@@ -41,11 +41,16 @@ def matches(wanted: str, name: str) -> bool:
 
 
 def select(found: Sequence[Candidate], wanted: str | None, model: str) -> list[Candidate]:
-    """Those of `found` that the user allows and the machine has. Raises RuntimeRefused where that is none."""
+    """Those of `found` that the user allows and the machine has. Raises RuntimeRefused where that is none.
+
+    A whole name is that one alone; some are never chosen but by it.
+    """
     usable = [each for each in found if each.absent is None]
+    plain = [each for each in usable if not each.only_asked]
     if wanted is None:
-        return usable
-    chosen = [each for each in usable if matches(wanted, each.name)]
+        return plain
+    exact = [each for each in usable if each.name == wanted]
+    chosen = exact or [each for each in plain if matches(wanted, each.name)]
     if not chosen:
         reasons = {each.absent for each in found if each.absent and matches(wanted, each.name)}
         raise refusal(model, wanted, "; ".join(sorted(reasons)), [each.name for each in usable])

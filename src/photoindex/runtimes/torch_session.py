@@ -19,15 +19,20 @@ from photoindex.runtimes.session import Arrays
 
 Device = Literal["cuda", "mps", "cpu"]
 Precision = Literal["f16", "bf16", "f32"]
+Variant = Literal["", "channelslast", "compiled"]
 
 
 class TorchSession:
     """The image tower of an OpenCLIP model. `path` is its ONNX form; forms.json beside it tells how to build it.
 
     Input `pixels`: uint8 (batch, height, width, 3). Output `vectors`: float32 (batch, width), L2-normalised.
+    `variant`: `channelslast` keeps what convolutions work on with the colours of a pixel side by side; `compiled` has
+    torch.compile write kernels at the first run, which takes from seconds to minutes and needs a compiler.
     """
 
-    def __init__(self, path: Path, *, device: Device, precision: Precision, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, device: Device, precision: Precision, threads: int | None = None, variant: Variant = ""
+    ) -> None:
         import torch
 
         if path.stem != "visual":
@@ -35,10 +40,12 @@ class TorchSession:
         if threads and device == "cpu":
             torch.set_num_threads(threads)
         self._path, self._device = path, device
-        self._runtime = f"torch-{device}-{precision}"
+        self._runtime = "-".join(filter(None, ("torch", device, precision, variant)))
         self._dtype = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}[precision]
         model = load_openclip(read_recipe(path.with_name("forms.json")))
-        self._tower: Any = ImageTower(model, self._dtype).module.to(device)
+        self._tower: Any = ImageTower(model, self._dtype, channels_last=variant == "channelslast").module.to(device)
+        if variant == "compiled":
+            self._tower = torch.compile(self._tower, dynamic=True)  # one set of kernels for batches of any size
 
     @property
     def runtime(self) -> str:
@@ -56,7 +63,7 @@ class TorchSession:
             with torch.inference_mode():
                 pixels = torch.from_numpy(np.ascontiguousarray(inputs["pixels"])).to(self._device)
                 return {"vectors": self._tower(pixels).cpu().numpy()}
-        except RuntimeError as error:
+        except RuntimeError as error:  # what torch.compile raises is one, too
             raise RuntimeUnavailable(self._path.name, f"{self._runtime}: {error}") from error
 
     def close(self) -> None:
@@ -66,7 +73,7 @@ class TorchSession:
 class ImageTower:
     """`module`: OpenCLIP's image tower with the normalisation of pixels before it and of vectors after it."""
 
-    def __init__(self, model: Any, dtype: Any = None) -> None:
+    def __init__(self, model: Any, dtype: Any = None, channels_last: bool = False) -> None:
         import torch
 
         config = model.visual.preprocess_cfg
@@ -76,12 +83,17 @@ class ImageTower:
             def __init__(self) -> None:
                 super().__init__()
                 self.visual = model.visual.to(dtype)
+                if channels_last:
+                    self.visual.to(memory_format=torch.channels_last)
                 self.register_buffer("mean", 255.0 * torch.tensor(config["mean"]).view(1, 3, 1, 1))
                 self.register_buffer("std", 255.0 * torch.tensor(config["std"]).view(1, 3, 1, 1))
 
             def forward(self, pixels: Any) -> Any:
                 scaled = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
-                return torch.nn.functional.normalize(self.visual(scaled.to(dtype)).to(torch.float32), dim=-1)
+                scaled = scaled.to(dtype)
+                if channels_last:
+                    scaled = scaled.contiguous(memory_format=torch.channels_last)
+                return torch.nn.functional.normalize(self.visual(scaled).to(torch.float32), dim=-1)
 
         self.module = Tower().eval()
 

@@ -76,12 +76,12 @@ def view_of(model: Any) -> dict[str, Any]:
     return {"mode": _MODES[config["resize_mode"]], "size": sizes[0], "interpolation": config["interpolation"]}
 
 
-def check_pictures(size: int) -> npt.NDArray[np.uint8]:
-    """Four pictures, uint8 (4, size, size, 3), with soft and hard structure: what runtimes are compared on."""
-    rng = np.random.default_rng(7)
+def check_pictures(size: int, seed: int = 7, count: int = 4) -> npt.NDArray[np.uint8]:
+    """Pictures, uint8 (count, size, size, 3), with soft and hard structure: what runtimes are compared on."""
+    rng = np.random.default_rng(seed)
     down, right = np.mgrid[0:size, 0:size] / size
     pictures = []
-    for _ in range(4):
+    for _ in range(count):
         fx, fy, phase = rng.uniform(1, 9), rng.uniform(1, 9), rng.uniform(0, 6, 3)
         waves = np.sin(2 * np.pi * (fx * right + fy * down))[..., None] + np.cos(6 * (right - down))[..., None] * phase
         disc = ((right - rng.uniform()) ** 2 + (down - rng.uniform()) ** 2 < 0.05)[..., None] * rng.uniform(-3, 3, 3)
