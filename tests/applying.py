@@ -178,6 +178,3 @@ class Setting:
     def forget_runs(self) -> None:
         for folder in (self.folder / "journal", self.folder / "quarantine", self.data / "Trash"):
             shutil.rmtree(folder, ignore_errors=True)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.base)

@@ -30,7 +30,7 @@ from photoindex.store.library import Library
 pytestmark = pytest.mark.slow
 LEAST = {"quarantine": 380, "trash": 380}  # more than a thousand with those of the other four
 LEAST_OF_OTHERS = 80
-KILLS = 36
+KILLS = 30
 _CHILD = """
 import pickle, sys
 sys.path.insert(0, {tests!r})
@@ -143,7 +143,7 @@ def test_a_process_that_is_killed_at_any_time_loses_nothing(setting: Setting) ->
         try:
             assert child.stdout is not None
             assert child.stdout.readline() == b"ready\n", child.stderr.read().decode()  # type: ignore[union-attr]
-            time.sleep(chance.uniform(0.0, 0.6))
+            time.sleep(chance.uniform(0.0, 0.4))
         finally:
             child.send_signal(signal.SIGKILL)
             child.communicate()

@@ -31,12 +31,14 @@ def undo(library: Library, number: str | None = None) -> Iterator[Done | str]:
 
 
 def _undo(library: Library, journal: Journal) -> Iterator[Done]:
-    acts = [act for unit in journal.units() for act in unit]
-    roots = {row["path"]: row["root"] for line in journal.lines() if "tell" in line for row in line["tell"]["rows"]}
+    units = journal.units()
+    acts = [act for unit in units for act in unit]
+    known = {row["path"]: row["root"] for line in journal.lines() if "tell" in line for row in line["tell"]["rows"]}
+    roots = {act.path: known.get(unit[0].path, "") for unit in units for act in unit}
     stuck, left = set[str](), 0
     try:
         for act in reversed(acts):
-            result = _bring_back(library, act, roots.get(act.path, ""))
+            result = _bring_back(library, act, roots[act.path])
             if result and result.problem:
                 left += 1
                 stuck.add(act.path)
