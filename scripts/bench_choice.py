@@ -241,17 +241,19 @@ def cold_start(work: Path, rounds: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="the smallest model only")
+    parser.add_argument("--model", action="append", choices=list(GRID), help="only this model of the grid; repeatable")
     parser.add_argument("--gain", action="store_true", help="the chosen runtimes beside torch, for ViT-B-32")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds for one calibration")
     parser.add_argument("--rounds", type=int, default=5, help="turns of --gain")
     options = parser.parse_args()
+    models = SMALL if options.small else {name: GRID[name] for name in options.model or GRID}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if options.gain:
             gain(work, options.rounds)
             cold_start(work, min(3, options.rounds))
             return 0
-        return 0 if print_grid(grid(SMALL if options.small else GRID, work, options.budget)) else 1
+        return 0 if print_grid(grid(models, work, options.budget)) else 1
 
 
 if __name__ == "__main__":
