@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,7 @@ def test_a_library_that_is_there_is_refused_and_with_force_set_aside(made: Path)
     done = restore(folder, made / "backup.zip", force=True)
     assert kept.state(Library.open(folder)) == before
     assert done.set_aside is not None
+    assert re.fullmatch(r"\d{8}-\d{6}", Path(done.set_aside).name)
     assert kept.state(Library.open(Path(done.set_aside))) == changed
     assert (folder / "journal" / "20260101-000000.jsonl").exists()  # it is about files on disk, not about the library
     with Library.writing(folder), pytest.raises(LibraryBusy):

@@ -80,7 +80,7 @@ def _summary(what: Forgetting, decisions: bool) -> str:
     told += [f"{_counted(len(what.folders), 'folder')} of scans"] if what.folders else []
     text = "To be forgotten: " + "; ".join(told) + "."
     if what.present:
-        text += f" {_counted(what.present, 'file')} are there still: a scan of their folder brings them back."
+        text += f" {_counted(what.present, 'file')} still there, which a scan of the folder brings back."
     said = _counted(what.collections, "collection") + " and " + _counted(what.decisions, "decision")
     if what.collections or what.decisions:
         text += f" {said} speak of them" + (", which goes too." if decisions else ", which is kept.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from photoindex.errors import UsageError
 from photoindex.keeping.automatic import keep_words
 from photoindex.keeping.words import read_words
+from photoindex.pure.words import FIELD_END
 from photoindex.scan.documents import write_due_documents
 from photoindex.store.forgetting import below, forget_paths, forget_words, missing, of_photos
 from photoindex.store.library import Library
@@ -69,4 +70,5 @@ def forget(library: Library, what: Forgetting, *, words: bool = False) -> Path:
         forget_words(library.catalog.file, what.photos)
     library.drop_unheld()
     write_due_documents(library)
+    library.vectors.refresh_terms(FIELD_END)  # even where no document was written
     return kept

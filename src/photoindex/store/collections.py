@@ -31,7 +31,8 @@ class Collections:
         with self._file.read() as con:
             rows = con.execute("SELECT name, query, made_at FROM collections ORDER BY lower(name), name").fetchall()
             members = con.execute(
-                "SELECT name, sha256, added_at FROM collection_photos ORDER BY added_at, rowid"
+                "SELECT name, sha256, added_at FROM collection_photos SEMI JOIN collections USING (name)"
+                " ORDER BY added_at, collection_photos.rowid"
             ).fetchall()
         photos: dict[str, dict[str, datetime]] = {row[0]: {} for row in rows}
         for name, sha256, added_at in members:

@@ -196,6 +196,10 @@ class CatalogFile:
             yield
         except (*unsound, duckdb.TransactionException) as error:
             raise self._explain(error) from error
+        except duckdb.Error as error:
+            if "orrupt" not in str(error):  # a block that is not as its checksum says has no error of its own
+                raise
+            raise self._explain(error) from error
 
     def _explain(self, error: Exception) -> Exception:
         text = _first_line(error)

@@ -21,7 +21,9 @@ class Decisions:
         """All decisions, the oldest first."""
         with self._file.read() as con:
             rows = con.execute("SELECT id, kind, keeper, decided_at FROM decisions ORDER BY decided_at, id").fetchall()
-            members = con.execute("SELECT id, sha256, copies FROM decision_photos ORDER BY sha256").fetchall()
+            members = con.execute(
+                "SELECT id, sha256, copies FROM decision_photos SEMI JOIN decisions USING (id) ORDER BY sha256"
+            ).fetchall()
         photos: dict[str, dict[str, int]] = {row[0]: {} for row in rows}
         for number, sha256, copies in members:
             photos[number][sha256] = copies

@@ -134,7 +134,8 @@ def _ids(con: DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> 
 
 
 _EMBEDDED = "SELECT photo_id, model FROM ledger WHERE step = 'embedding' AND status = 'done' AND model IS NOT NULL"
-_FACES = "SELECT photo_id, model FROM faces WHERE model IS NOT NULL"
+_FACES = """SELECT photo_id, model FROM faces SEMI JOIN
+(SELECT photo_id FROM ledger WHERE step = 'faces' AND status = 'done') USING (photo_id) WHERE model IS NOT NULL"""
 _ROOTS = """
 SELECT r.path, count(f.path) FROM roots r LEFT JOIN files f ON f.root = r.path AND f.missing_since IS NULL
 GROUP BY r.path ORDER BY r.path

@@ -31,18 +31,23 @@ def swap(folder: Path) -> Path | None:
 
     Returns the folder with what was there before, or None where nothing was. Raises OSError.
     """
-    stage, now, again = folder / STAGE, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
-    while (folder / ASIDE / (name := now if again == 1 else f"{now}-{again}")).exists():
-        again += 1
+    stage, when = folder / STAGE, _new_name(folder / ASIDE)
     for path, _, files in os.walk(stage):
         for name in files:
             _sync_file(Path(path) / name)
         sync_folder(Path(path))
-    (stage / "READY.part").write_text(name)
+    (stage / "READY.part").write_text(when)
     _sync_file(stage / "READY.part")
     (stage / "READY.part").replace(stage / _READY)
     sync_folder(stage)
     return finish_swap(folder)
+
+
+def _new_name(parent: Path) -> str:
+    now, again = datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
+    while (parent / (name := now if again == 1 else f"{now}-{again}")).exists():
+        again += 1
+    return name
 
 
 def is_pending(folder: Path) -> bool:

@@ -8,24 +8,27 @@ which, so that vectors of another model lie beside them, never among them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from photoindex.conditions import Chosen
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
+from photoindex.store.among import best_among, sorted_ids
 from photoindex.store.background import BackgroundFile
 from photoindex.store.terms import TermsFile, read_terms, write_terms
-from photoindex.store.vector_index import INDEX_FROM, how_to_ask, keep_index
+from photoindex.store.vector_index import FEW, INDEX_FROM, keep_index, nearest
+from photoindex.store.vector_index import Scored as Scored
 
 DOCUMENTS = "documents"
 TERMS = "terms.txt"
@@ -37,8 +40,9 @@ _MAX_FRAGMENTS = 100
 _DELETED_AT_ONCE = 10_000
 # Older states of a table are kept for readers that are in the middle of a question, and for repair.
 _KEPT_VERSIONS = timedelta(minutes=5)
-
-Scored = list[tuple[int, float]]
+# What a process keeps of each table: the index of a million vectors takes 140 MB.
+_INDEX_CACHE, _METADATA_CACHE = 1 << 30, 128 << 20
+Ask = TypeVar("Ask", bound=Callable[..., Any])
 
 
 def image_table(model: str) -> str:
@@ -49,11 +53,27 @@ def face_table(model: str) -> str:
     return f"face-{model}"
 
 
+def _again(ask: Ask) -> Ask:
+    """Ask once more where files of the state that a question began with were cleared away meanwhile (see `shrink`)."""
+
+    @functools.wraps(ask)
+    def asked(*arguments: Any, **named: Any) -> Any:
+        try:
+            return ask(*arguments, **named)
+        except (OSError, ValueError, LibraryCorrupt) as error:
+            if "not found" not in str(error).lower():
+                raise
+            return ask(*arguments, **named)
+
+    return cast("Ask", asked)
+
+
 class Vectors:
     """The Lance tables of a library, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._sessions: dict[str, tuple[tuple[int, int], Any]] = {}
 
     # -- reading
 
@@ -63,24 +83,21 @@ class Vectors:
     def count(self, table: str) -> int:
         return int(self._dataset(table).count_rows()) if self.has(table) else 0
 
+    @_again
     def ids(self, table: str) -> npt.NDArray[np.int64]:
         if not self.has(table):
             return np.empty(0, np.int64)
         ids: npt.NDArray[np.int64] = self._dataset(table).to_table(columns=["id"])["id"].to_numpy()
         return ids
 
+    @_again
     def nearest(
         self, table: str, query: npt.NDArray[np.float32], limit: int, among: Collection[int] | None = None
     ) -> Scored:
         """Photos by cosine similarity (-1 to 1) to `query` (width,), best first; filtered before ranking."""
         if not self.has(table) or (among is not None and not among):
             return []
-        dataset = self._dataset(table)
-        how = how_to_ask(dataset.count_rows(), limit, None if among is None else len(among))
-        nearest = {"column": "vector", "q": query, "metric": "cosine", **how}
-        found = dataset.scanner(columns=["id", "_distance"], nearest=nearest, **_filter(among)).to_table()
-        scores = 1.0 - found["_distance"].to_numpy()
-        return list(zip(found["id"].to_pylist(), scores.tolist(), strict=True))
+        return nearest(self._dataset(table), query, limit, None if among is None else sorted_ids(among))
 
     def matching(self, words: str, limit: int, *, every: bool, among: Collection[int] | None = None) -> Scored:
         """Documents that hold the folded `words` (all of them when `every`), by BM25 score, best first."""
@@ -96,6 +113,7 @@ class Vectors:
         found = scanner.to_table()
         return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
 
+    @_again
     def holding(
         self,
         groups: Sequence[Collection[str]],
@@ -103,28 +121,33 @@ class Vectors:
         *,
         every: bool,
         among: Collection[int] | None = None,
-        texts: bool = True,
+        texts: int | None = None,
     ) -> list[tuple[int, float, str]]:
         """Documents that hold a word of each group (of any group unless `every`), best first by BM25.
 
         Words are as `pure.fold.tokens` gives them; nothing in them is syntax. A row is id, score and the document's
-        text, or an empty one without `texts`.
+        text; only the first `texts` rows have theirs, where that is given.
         """
         query = _words_query(groups, every)
         if query is None or not self.has(DOCUMENTS) or (among is not None and not among):
             return []
-        columns = ["id", "_score", "text"][: 3 if texts else 2]
-        scanner = self._dataset(DOCUMENTS).scanner(
-            columns=columns, full_text_query=query, limit=limit, **_filter(among)
-        )
-        found = scanner.to_table()
-        text = found["text"].to_pylist() if texts else [""] * found.num_rows
-        return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), text, strict=True))
+        dataset, few = self._dataset(DOCUMENTS), among is None or len(among) <= FEW
+        columns = ["id", "_score", *(["text"] if few and (texts is None or texts >= limit) else [])]
+
+        def ask(depth: int) -> Any:
+            narrowed = _filter(among) if few else {}
+            return dataset.scanner(columns=columns, full_text_query=query, limit=depth, **narrowed).to_table()
+
+        found = ask(limit) if few else best_among(ask, sorted_ids(among or ()), limit, dataset.count_rows())
+        ids = found["id"].to_pylist()
+        read = found["text"].to_pylist() if "text" in columns else _texts(dataset, ids, texts)
+        return list(zip(ids, found["_score"].to_pylist(), read, strict=True))
 
     def terms(self) -> TermsFile:
         """The words of the documents, as the last `refresh_terms` counted them."""
         return read_terms(self.folder / TERMS)
 
+    @_again
     def vectors_of(self, table: str, photo_ids: Collection[int]) -> dict[int, npt.NDArray[np.float16]]:
         if not photo_ids or not self.has(table):
             return {}
@@ -239,16 +262,29 @@ class Vectors:
 
     def shrink(self) -> None:
         """Bring each table to its least size: one fragment, no deleted rows, no former states."""
-        for name in self.tables():
-            self._write(name, lambda tb: tb.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of readers of those states: they ask again
+            for name in self.tables():
+                for _ in range(2):  # the first leaves the state of before the indexes took in what is new
+                    self._write(name, lambda tb: tb.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
 
     # -- inside
 
     def _dataset(self, table: str) -> Any:
+        """The table as it is now. What Lance has read of it is kept for the next question, until the folder is
+        another one or has other parts."""
         import lance
 
+        path = self.folder / f"{table}.lance"
         try:
-            return lance.dataset(str(self.folder / f"{table}.lance"))
+            stat = path.stat()
+            seen, session = self._sessions.get(table, (None, None))
+            if session is None or seen != (stat.st_ino, stat.st_ctime_ns):
+                session = lance.Session(  # type: ignore[attr-defined]
+                    index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE
+                )
+                self._sessions[table] = (stat.st_ino, stat.st_ctime_ns), session
+            return lance.dataset(str(path), session=session)
         except (OSError, ValueError) as error:
             raise LibraryCorrupt(self.folder.parent, f"{table}: {error}") from error
 
@@ -361,7 +397,14 @@ def _among(photo_ids: Collection[int]) -> str:
 
 
 def _filter(among: Collection[int] | None) -> dict[str, Any]:
-    others = among.others if isinstance(among, Chosen) else None
-    if among is None or (others is not None and not others):
-        return {}
-    return {"filter": _among(among) if others is None else f"NOT {_among(others)}", "prefilter": True}
+    return {} if among is None else {"filter": _among(among), "prefilter": True}
+
+
+def _texts(dataset: Any, photo_ids: Sequence[int], count: int | None) -> list[str]:
+    """The texts of the first `count` documents, or of all; of the others it is empty."""
+    first = photo_ids if count is None else photo_ids[:count]
+    if not first:
+        return [""] * len(photo_ids)
+    found = dataset.to_table(columns=["id", "text"], filter=_among(first))
+    texts = dict(zip(found["id"].to_pylist(), found["text"].to_pylist(), strict=True))
+    return [texts.get(photo_id, "") for photo_id in photo_ids]
