@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, trash_in, tr
 from conftest import Shell, draw
 from photoindex.dupes import ApplyOptions, apply_plan
 from photoindex.errors import LibraryNotWritable, UsageError
+from photoindex.pure.plans import plan_object
 from photoindex.store.library import Library
 
 
@@ -298,7 +300,7 @@ def test_what_stays_after_a_full_disk_can_be_undone(setting: Setting) -> None:
     setting.restored(before, known)
 
 
-@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("to", ["quarantine", "hardlink", "delete"])
 @pytest.mark.parametrize(
     "change",
     [
@@ -392,20 +394,13 @@ def test_nothing_comes_back_below_a_folder_that_is_not_there(setting: Setting) -
 # -- the commands
 
 
-@pytest.fixture
-def twins(run: Shell, tmp_path: Path) -> tuple[Path, Path]:
-    photos = tmp_path / "photos"
+def test_the_commands(run: Shell, tmp_path: Path) -> None:
+    photos, plan = tmp_path / "photos", tmp_path / "plan.json"
     photos.mkdir()
     draw(2).save(photos / "twin.jpg")
     shutil.copyfile(photos / "twin.jpg", photos / "twin (1).jpg")
     run.scan(photos)
-    plan = tmp_path / "plan.json"
     plan.write_bytes(run("dupes", "plan").out)
-    return photos, plan
-
-
-def test_the_commands(run: Shell, twins: tuple[Path, Path]) -> None:
-    photos, plan = twins
     before = tree(photos)
     assert "1 file would go" in run("dupes", "apply", plan, "--dry-run").err
     assert tree(photos) == before
@@ -423,28 +418,36 @@ def test_the_commands(run: Shell, twins: tuple[Path, Path]) -> None:
     assert "No run has the id 'x'" in run("undo", "x", code=2).err
 
 
-def test_deleting_is_asked_for_twice(run: Shell, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    photos, plan = twins
-    before = tree(photos)
-    assert "Say --yes" in run("dupes", "apply", plan, "--to", "delete", code=2).err
+def written_plan(setting: Setting) -> Path:
+    plan = setting.base / "plan.json"
+    plan.write_text(json.dumps(plan_object(setting.plan)))
+    return plan
+
+
+def test_deleting_is_asked_for_twice(run: Shell, make: Callable[..., Setting], monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = make("delete")
+    before = tree(setting.photos)
+    command = ("dupes", "apply", written_plan(setting), "--library", setting.folder, "--to", "delete")
+    assert "Say --yes" in run(*command, code=2).err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.prompt", lambda _told, **_named: "0")
-    assert "Nothing was deleted" in run("dupes", "apply", plan, "--to", "delete", "--yes", code=2).err
-    assert tree(photos) == before
+    assert "Nothing was deleted" in run(*command, "--yes", code=2).err
+    assert tree(setting.photos) == before
     monkeypatch.setattr("typer.prompt", lambda _told, **_named: "1")
-    assert "1 file was deleted" in run("dupes", "apply", plan, "--to", "delete", "--yes").err
-    assert len(tree(photos)) == 1
-    run("undo")
-    assert tree(photos) == before
+    ran = run(*command, "--yes")
+    assert "1 file was deleted with 1 that belong to it" in ran.err
+    assert ran.text.splitlines() == [str(setting.photos / "sub" / name) for name in ("b.jpg", "b.jpg.xmp")]
+    assert "2 files are back" in run("undo", "--library", setting.folder).err
+    assert tree(setting.photos) == before
 
 
 def test_a_crash_says_where_the_journal_is_and_not_that_photos_are_untouched(
-    run: Shell, twins: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    run: Shell, setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*given: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("photoindex.dupes.apply._do_all", broken)
-    ran = run("dupes", "apply", twins[1], code=2)
+    ran = run("dupes", "apply", written_plan(setting), "--library", setting.folder, code=2)
     assert "untouched" not in ran.err
     assert "`photoindex undo 2" in ran.err
