@@ -15,14 +15,14 @@ from photoindex.pure.redact import Redactor
 
 @pytest.fixture
 def crashing(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A shell whose scans crash while a photo is saved."""
+    """A shell whose scans crash."""
     import photoindex.scan.run
 
     def crash(*_: object) -> None:
         with during("saving", ["/home/eudora/Private Photos/divorce papers.jpg"]):
             raise KeyError(f"/home/eudora/Private Photos/x y.png, {os.path.expanduser('~')}/secret.txt")
 
-    monkeypatch.setattr(photoindex.scan.run, "_settle", crash)
+    monkeypatch.setattr(photoindex.scan.run, "tell_walk", crash)
     return run
 
 

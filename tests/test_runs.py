@@ -54,7 +54,7 @@ def test_each_scan_is_listed_with_its_counts_and_rate(run: Shell, photos: Path) 
 
 def test_the_formats_and_the_limit(run: Shell, photos: Path) -> None:
     for _ in range(3):
-        run.scan(photos, code=None)
+        run.scan(photos, "--limit", "0")
     assert [json.loads(line)["run"] for line in run("runs", "-n", "2", "--format", "ndjson").text.splitlines()] == [
         3,
         2,
@@ -104,7 +104,7 @@ def test_a_killed_scan_shows_as_such_at_once_and_the_next_one_says_so(run: Shell
         key: killed[key] for key in killed if key != "wall_s"
     }
     assert run.rows("SELECT outcome FROM runs ORDER BY run_id") == [("killed",), ("finished",)]
-    assert KILLED not in run.scan(photos)["notes"]
+    assert KILLED not in run.scan(photos, "--limit", "0")["notes"]
 
 
 def test_a_scan_that_runs_is_said_to_run(run: Shell, photos: Path) -> None:
@@ -121,10 +121,10 @@ def test_a_failed_scan_says_why(run: Shell, photos: Path, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise ValueError("of no use")
 
-    monkeypatch.setattr(photoindex.scan.run, "_settle", fail)
+    monkeypatch.setattr(photoindex.scan.run, "tell_walk", fail)
     run("scan", photos, *QUICK, code=2)
     (failed,) = run("runs", "--format", "json").json
-    assert (failed["outcome"], failed["error"], failed["analysed"]) == ("failed", "ValueError: of no use", 12)
+    assert (failed["outcome"], failed["error"], failed["found"]) == ("failed", "ValueError: of no use", 12)
     assert "of no use" in run("runs", "show", "1").text
 
 

@@ -16,26 +16,29 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from photoindex.cli.listening import LogFileOption, VerboseOption, listening
-from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, RuntimeOption, registry_of
+from photoindex.cli.options import LibraryOption, ModelsOption, RuntimeOption, registry_of
 from photoindex.cli.scan_options import (
     AcceptOption,
     BatchOption,
     DryRunOption,
     ExcludeOption,
     Folders,
+    FormatOption,
     IncludeOption,
     LimitOption,
     MemoryOption,
+    PollOption,
     ProfileOption,
     RescanOption,
     RetryOption,
     StepsOption,
     TimeLimitOption,
+    WatchOption,
     WorkersOption,
 )
 from photoindex.config import read_settings
 from photoindex.errors import RootEmpty, UsageError
-from photoindex.render.output import ObjectFormat
+from photoindex.render.output import ObjectFormat, ScanFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
@@ -70,7 +73,9 @@ def scan(
     accept_missing: AcceptOption = False,
     log_file: LogFileOption = None,
     verbose: VerboseOption = 0,
-    output: ObjectFormatOption = ObjectFormat.table,
+    watch: WatchOption = False,
+    watch_poll: PollOption = None,
+    output: FormatOption = ScanFormat.table,
 ) -> None:
     """Bring the library up to date with the photos in some folders. Photos are only read, never changed."""
     from photoindex.records import RuntimeOptions
@@ -92,6 +97,10 @@ def scan(
         max_memory=_memory(max_memory),
         runtime=RuntimeOptions(runtime=runtime),
     )
+    if watch or watch_poll is not None:
+        with listening("watch", log_file, verbose, folders):
+            run_watch(folders, library, options, output, models, watch_poll)
+        leave(130)
     with listening("scan", log_file, verbose, folders):
         report = run_scan(folders, library, options, output, models)
     _end(report)
@@ -129,24 +138,18 @@ def _memory(written: str | None) -> int | None:
 
 
 def run_scan(
-    folders: list[str], library: str | None, options: ScanOptions, output: ObjectFormat, models: str | None = None
+    folders: list[str],
+    library: str | None,
+    options: ScanOptions,
+    output: ObjectFormat | ScanFormat,
+    models: str | None = None,
 ) -> ScanReport:
     """Scan with progress on stderr and the report on stdout. Whoever sits before it is asked where much has gone."""
     from dataclasses import replace
 
     from photoindex.render.scanning import print_report
-    from photoindex.runtimes.selection import check_runtime
-    from photoindex.scan.roots import check_roots
-    from photoindex.steps import STEPS, choose_steps
 
-    settings = read_settings(library, models=models)
-    check_roots(folders)  # before a library is made for a folder that is not there
-    registry = registry_of(settings)
-    if options.profile is not None:
-        registry.for_profile(options.profile)
-    choose_steps((*(options.steps or ()), *options.rescan))
-    check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
-    _check_home(settings.library, folders)
+    settings, registry = _checked(folders, library, options, models)
     try:
         report = _run(settings, registry, folders, options)
     except RootEmpty as error:
@@ -155,6 +158,49 @@ def run_scan(
         report = _run(settings, registry, folders, replace(options, accept_missing=True))
     print_report(report, output)
     return report
+
+
+def run_watch(
+    folders: list[str],
+    library: str | None,
+    options: ScanOptions,
+    output: ScanFormat,
+    models: str | None,
+    poll_s: float | None,
+) -> None:
+    """Scan, then scan what changes, until Ctrl-C. Prints a report for the first scan and a line for each other."""
+    from dataclasses import replace
+
+    from photoindex.render.watching import WatchView
+    from photoindex.scan.watching import WatchOptions, watch
+
+    if options.dry_run:
+        raise UsageError("--watch and --dry-run do not go together.")
+    if output is ScanFormat.json:
+        raise UsageError("--watch prints many reports: --format ndjson has one a line.")
+    settings, registry = _checked(folders, library, options, models)
+    with stop_signals() as stopped, WatchView(folders, output) as view:
+        how = WatchOptions(poll_s=poll_s, shown=view.shown, report=view.report, say=view.say)
+        watch(settings.library, folders, registry, settings.models_dir, replace(options, stop=stopped.is_set), how)
+
+
+def _checked(
+    folders: list[str], library: str | None, options: ScanOptions, models: str | None
+) -> tuple[Settings, Registry]:
+    """What a scan needs, and whether it was asked for what there is, before a library is made for it."""
+    from photoindex.runtimes.selection import check_runtime
+    from photoindex.scan.roots import check_roots
+    from photoindex.steps import STEPS, choose_steps
+
+    settings = read_settings(library, models=models)
+    check_roots(folders)
+    registry = registry_of(settings)
+    if options.profile is not None:
+        registry.for_profile(options.profile)
+    choose_steps((*(options.steps or ()), *options.rescan))
+    check_runtime(options.runtime.runtime, [spec.name for spec in STEPS.values() if spec.task])
+    _check_home(settings.library, folders)
+    return settings, registry
 
 
 def _run(settings: Settings, registry: Registry, folders: list[str], options: ScanOptions) -> ScanReport:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photoindex.cli.completion import complete_profile
+from photoindex.render.output import ScanFormat
 
 Folders = Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders with photos.")]
 StepsOption = Annotated[str | None, typer.Option("--steps", help="Only these steps, separated by commas.")]
@@ -36,6 +37,22 @@ RescanOption = Annotated[list[str] | None, typer.Option("--rescan", metavar="STE
 IncludeOption = Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only files like this.")]
 ExcludeOption = Annotated[
     list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No files or folders like this.")
+]
+FormatOption = Annotated[
+    ScanFormat,
+    typer.Option("--format", help="A table for people, JSON for programs: with --watch ndjson, a line a scan."),
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Then wait for changes and scan what changed, until Ctrl-C.")
+]
+PollOption = Annotated[
+    float | None,
+    typer.Option(
+        "--watch-poll",
+        metavar="SECONDS",
+        min=0.1,
+        help="Look for changes so often, where the system tells of none. [default: 60 on network folders only]",
+    ),
 ]
 AcceptOption = Annotated[
     bool,

@@ -46,6 +46,14 @@ class ObjectFormat(StrEnum):
     json = "json"
 
 
+class ScanFormat(StrEnum):
+    """For a scan, and for the many of `scan --watch`."""
+
+    table = "table"
+    json = "json"
+    ndjson = "ndjson"
+
+
 def plain(value: Any) -> Any:
     """A record as JSON values: times in ISO 8601, records as objects, tuples as arrays."""
     if isinstance(value, datetime):
@@ -121,7 +129,8 @@ def print_paths(paths: Iterable[str], null: bool) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """A table on stdout. `right` names the columns of numbers. Cells are shown as they are, never as markup."""
+    """A table on stdout. `right` names the columns of numbers. Cells are text, never markup nor commands to a terminal;
+    they may have several lines."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -133,5 +142,5 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Se
     for header in headers:
         table.add_column(header, justify="right" if header in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text("\n".join(map(visible, cell.split("\n")))) for cell in row))
     target.print(table)

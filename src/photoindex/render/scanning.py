@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 from photoindex.pure.sizes import show_size
 from photoindex.records import MemoryPlan, ModelShare, ScanReport
-from photoindex.render.output import ObjectFormat, plain, print_json, print_table
+from photoindex.render.output import ObjectFormat, ScanFormat, plain, print_json, print_table
 from photoindex.render.text import console, visible
 from photoindex.scan.options import ScanProgress
 
@@ -119,10 +120,13 @@ def bottleneck(seconds: dict[str, float]) -> str | None:
     return f"{_STAGES.get(name, name)} {spent[name] / sum(spent.values()):.0%}"
 
 
-def print_report(report: ScanReport, output: ObjectFormat) -> None:
+def print_report(report: ScanReport, output: ObjectFormat | ScanFormat) -> None:
     """The end of a scan: counts, what each step did, why a step did not run and what to do."""
-    if output is ObjectFormat.json:
-        print_json({**plain(report), "skipped": {name: plain(p) for name, p in report.skipped.items()}})
+    if output is ScanFormat.ndjson:
+        print(json.dumps(plain(report)), flush=True)
+        return
+    if output in (ObjectFormat.json, ScanFormat.json):
+        print_json(plain(report))
         return
     if report.run_id == 0:
         _print_dry_run(report)

@@ -1,0 +1,345 @@
+"""scan --watch: a scan, then one more of what has changed whenever something has."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import photoindex.scan.steps
+from conftest import QUICK, Shell, draw
+from photoindex.media.mounts import kind_of, read_mount, read_mountinfo, remote_kind
+from photoindex.models.registry import load_registry
+from photoindex.pure.settling import Settling
+from photoindex.records import ScanReport
+from photoindex.scan import ScanOptions
+from photoindex.scan.changes import choose_poll, folders_of
+from photoindex.scan.kept import KeptModels
+from photoindex.scan.run import scan
+from photoindex.scan.steps import Steps
+from photoindex.scan.watching import WatchOptions, watch
+from photoindex.steps import STEPS
+from photoindex.store.library import Library
+
+PATIENCE_S = 120.0  # for a busy machine: nothing waits so long that works
+STEPS_WITHOUT_MODELS = ("metadata", "place", "thumbnail", "hash")
+
+
+class Watcher:
+    """A watch in a thread of this process. `next` and `said` wait for its next scan and its next word."""
+
+    def __init__(self, folder: Path, root: Path, **options: Any) -> None:
+        self.folder, self.root = folder, root
+        self.reports: queue.Queue[ScanReport | BaseException] = queue.Queue()
+        self.words: queue.Queue[str] = queue.Queue()
+        self.stop = threading.Event()
+        quick = {"quiet_s": 0.3, "at_most_s": 60.0, "retry_s": 0.5}
+        how = WatchOptions(**{**quick, **options}, report=self.reports.put, say=self.words.put)
+        what = ScanOptions(steps=STEPS_WITHOUT_MODELS, workers=2, stop=self.stop.is_set)
+        self.thread = threading.Thread(target=self._watch, args=(what, how))
+        self.thread.start()
+
+    def _watch(self, what: ScanOptions, how: WatchOptions) -> None:
+        try:
+            watch(self.folder, [str(self.root)], load_registry(None), self.folder / "models", what, how)
+        except BaseException as error:
+            self.reports.put(error)
+            raise
+
+    def next(self) -> ScanReport:
+        report = self.reports.get(timeout=PATIENCE_S)
+        assert isinstance(report, ScanReport), report
+        return report
+
+    def said(self) -> str:
+        return self.words.get(timeout=PATIENCE_S)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(PATIENCE_S)
+
+
+@pytest.fixture
+def watching(tmp_path: Path, photos: Path) -> Iterator[Callable[..., Watcher]]:
+    """Starts a watch of `photos` whose first scan is over."""
+    (photos / "broken.jpg").unlink()
+    started: list[Watcher] = []
+
+    def start(**options: Any) -> Watcher:
+        watcher = Watcher(tmp_path / "library", photos, **options)
+        started.append(watcher)
+        assert watcher.next().analysed == 11
+        return watcher
+
+    yield start
+    for watcher in started:
+        watcher.end()
+
+
+def missing(library: Path) -> int:
+    return Library.open(library).queries.status().missing
+
+
+def test_what_changes_is_scanned_and_nothing_else(watching: Callable[..., Watcher], photos: Path) -> None:
+    watcher = watching()
+    draw(50).save(photos / "2023" / "new.jpg")
+    report = watcher.next()
+    assert (report.analysed, report.found, report.missing) == (1, 6, 0)
+    (photos / "2023" / "trip").rename(photos / "journey")
+    report = watcher.next()
+    assert (report.moved, report.analysed, report.missing) == (2, 0, 0)
+    with Library.writing(watcher.folder):  # it is free while nothing happens
+        pass
+    shutil.rmtree(photos / "journey")
+    (photos / "plain.bmp").unlink()
+    (photos / "notes.txt").write_text("of no interest")
+    report = watcher.next()
+    assert (report.missing, report.failed) == (3, 0)
+    (photos / "beach.webp.xmp").write_text('<x:xmpmeta xmlns:x="adobe:ns:meta/"/>')
+    assert watcher.next().analysed == 1
+    runs = Library.open(watcher.folder).runs.latest()
+    assert {run.command for run in runs} == {"watch"}
+    assert {run.outcome for run in runs} == {"done"}
+    assert Library.open(watcher.folder).queries.status().roots == (str(photos),)
+
+
+@pytest.mark.slow
+def test_a_folder_that_goes_away_is_waited_for_and_looked_at_when_it_is_back(
+    watching: Callable[..., Watcher], photos: Path
+) -> None:
+    watcher = watching()
+    away = photos.with_name("away")
+    photos.rename(away)
+    assert f"Waiting for {photos}: it is not there" in watcher.said()
+    assert missing(watcher.folder) == 0
+    photos.mkdir()  # as a mount point without its disk
+    photos.rmdir()
+    draw(51).save(away / "meanwhile.jpg")
+    away.rename(photos)
+    report = watcher.next()
+    assert (report.analysed, report.unchanged, report.missing) == (1, 11, 0)
+    draw(52).save(photos / "later.jpg")
+    assert watcher.next().analysed == 1
+
+
+@pytest.mark.slow
+def test_where_most_has_gone_nothing_is_believed(watching: Callable[..., Watcher], photos: Path) -> None:
+    watcher = watching()
+    many = photos / "many"
+    many.mkdir()
+    for number in range(40):
+        shutil.copyfile(photos / "large.jpg", many / f"{number}.jpg")
+    seen = 0
+    while seen < 40:
+        seen += watcher.next().analysed
+    for number in range(40):
+        (many / f"{number}.jpg").unlink()
+    assert "40 are not there any more. Is a disk unplugged?" in watcher.said()
+    assert missing(watcher.folder) == 0
+
+
+@pytest.mark.slow
+def test_a_busy_library_is_waited_for(watching: Callable[..., Watcher], photos: Path) -> None:
+    watcher = watching()
+    with Library.writing(watcher.folder):
+        draw(53).save(photos / "new.jpg")
+        assert "is being written by process" in watcher.said()
+    assert watcher.next().analysed == 1
+
+
+@pytest.mark.slow
+def test_a_network_folder_is_looked_at_again_and_again(watching: Callable[..., Watcher], photos: Path) -> None:
+    watcher = watching(poll_s=0.2)
+    draw(54).save(photos / "new.jpg")
+    assert watcher.next().analysed == 1
+
+
+def test_a_folder_that_is_not_there_at_first_is_an_error(tmp_path: Path, run: Shell) -> None:
+    run("scan", tmp_path / "nowhere", "--watch", code=15)
+    assert not run.folder.exists()
+
+
+def test_wishes_that_do_not_go_with_watching(run: Shell, photos: Path) -> None:
+    assert "--dry-run" in run("scan", photos, "--watch", "--dry-run", code=2).err
+    assert "ndjson" in run("scan", photos, "--watch", "--format", "json", code=2).err
+
+
+def test_ctrl_c_ends_a_watch_with_the_exit_code_of_a_scan(run: Shell, photos: Path, ended: Callable[..., Any]) -> None:
+    process = ended(run.start("scan", photos, *QUICK, "--watch", "--format", "ndjson"))
+    first = json.loads(process.stdout.readline())
+    assert (first["run_id"], first["analysed"]) == (1, 12)
+    draw(55).save(photos / "new.jpg")
+    assert json.loads(process.stdout.readline())["analysed"] == 1
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (130, b"")
+    assert b"Traceback" not in err
+    assert f"Watching {photos}. Ctrl-C ends.".encode() in err
+
+
+def test_a_file_that_is_being_written_is_left_for_the_next_round(library: Library, photos: Path) -> None:
+    root = str(photos)
+    options = ScanOptions(steps=("metadata",), workers=1)
+    registry = load_registry(None)
+    scan(library, [root], registry, library.folder, options)
+    draw(56).save(photos / "whole.jpg")
+    draw(57).save(photos / "half.jpg")
+    part = replace(options, only={root: {root: False}}, leave=frozenset([str(photos / "half.jpg")]))
+    report = scan(library, [root], registry, library.folder, part)
+    assert (report.analysed, report.missing) == (1, 0)
+    again = scan(library, [root], registry, library.folder, replace(part, leave=()))
+    assert again.analysed == 1
+    nothing = scan(library, [root], registry, library.folder, replace(part, leave=()))
+    assert (nothing.run_id, nothing.unchanged) == (0, 7)
+    assert len(library.runs.latest()) == 3
+
+
+def test_a_flood_of_changes_is_one_round() -> None:
+    settling = Settling(quiet_s=2, at_most_s=30)
+    for number in range(10_000):
+        settling.touch(f"/p/{number}.jpg", (1, number), now=number / 1000)
+    assert settling.take(now=11.0) == {}
+    assert len(settling.take(now=12.1)) == 10_000
+    assert len(settling) == 0
+
+
+def test_a_file_is_quiet_once_its_size_and_time_stay_as_they_are() -> None:
+    settling = Settling(quiet_s=2, at_most_s=30)
+    settling.touch("a", (1, 1), now=0)
+    settling.touch("a", (2, 2), now=1.5)
+    assert settling.take(now=3) == {}
+    settling.touch("a", (2, 2), now=3)
+    assert settling.take(now=3.5) == {"a": (2, 2)}
+
+
+def test_a_file_that_never_rests_does_not_hold_up_the_others_for_ever() -> None:
+    settling = Settling(quiet_s=2, at_most_s=30)
+    settling.touch("still", None, now=0)
+    for second in range(29):
+        settling.touch("busy", second, now=second)
+        assert settling.take(now=second) == {}
+    settling.touch("busy", 30, now=30)
+    assert settling.take(now=30.5) == {"still": None}
+    assert settling.paths() == ["busy"]
+    settling.put_back({"still": None}, now=31)
+    assert settling.take(now=61) == {"busy": 30, "still": None}
+
+
+def test_which_folders_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x.jpg").touch()
+    a, b = str(tmp_path / "a"), str(tmp_path / "a" / "b")
+    assert folders_of({f"{a}/x.jpg"}) == {a: False}
+    assert folders_of({b}) == {a: False, b: True}
+    assert folders_of({f"{a}/gone"}) == {a: False, f"{a}/gone": True}
+    assert folders_of({f"{a}/gone.jpg"}) == {a: False}
+    assert folders_of({f"{a}/{number}/x.jpg" for number in range(1000)}) is None
+
+
+MOUNTINFO = r"""
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+35 22 0:30 / /mnt/my\040nas rw,relatime shared:2 - nfs4 nas:/photos rw,vers=4.2
+36 22 0:31 / /home/me/phone rw - fuse.sshfs me@phone:/ rw
+37 22 0:32 / /media/stick rw - fuseblk /dev/sdb1 rw
+38 35 8:2 / /mnt/my\040nas/local rw - xfs /dev/sdc1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/me/Photos", "ext4"),
+        ("/mnt/my nas/2023", "nfs4"),
+        ("/mnt/my nas", "nfs4"),
+        ("/mnt/my nas/local/a", "xfs"),
+        ("/mnt/my nastier", "ext4"),
+        ("/home/me/phone/DCIM", "fuse.sshfs"),
+    ],
+)
+def test_the_file_system_of_a_folder_is_known(path: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounted = read_mountinfo(MOUNTINFO)
+    assert kind_of(path, mounted) == kind
+    monkeypatch.setattr("photoindex.media.mounts.mounts", lambda: mounted)
+    monkeypatch.setattr(os.path, "realpath", lambda place: place)
+    remote = kind in ("nfs4", "fuse.sshfs")
+    assert remote_kind(path) == (kind if remote else None)
+    assert choose_poll(path, None) == (60.0 if remote else None)
+    assert choose_poll(path, 5.0) == 5.0
+
+
+def test_a_stick_is_no_network_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photoindex.media.mounts.mounts", lambda: read_mountinfo(MOUNTINFO))
+    assert remote_kind("/media/stick/DCIM") is None
+
+
+def test_the_mounts_of_macos_are_read() -> None:
+    said = "/dev/disk3s1 on / (apfs, local, journaled)\n//me@nas/p on /Volumes/my photos (smbfs, nodev, nosuid)\n"
+    assert read_mount(said) == [("/", "apfs"), ("/Volumes/my photos", "smbfs")]
+
+
+class Model:
+    """A loaded model that notes when it is let go of."""
+
+    runtime, views, batch_size = "test", (), 1
+
+    def __init__(self, name: str) -> None:
+        self.model, self.closed = name, False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_models_stay_loaded_from_one_scan_to_the_next_unless_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Model] = []
+
+    def load(spec: Any, installed: Any, options: Any) -> Model:
+        loaded.append(Model(installed.spec.name))
+        return loaded[-1]
+
+    monkeypatch.setattr(photoindex.scan.steps, "open_model_step", load)
+    kept = KeptModels()
+
+    def one_scan(version: str, keep: bool = True) -> Steps:
+        steps = Steps([STEPS["embedding"]], kept=kept, fingerprints={"embedding": version})
+        steps.installed["embedding"] = SimpleNamespace(spec=SimpleNamespace(name="m"), base=None)  # type: ignore[assignment]
+        steps.open({"embedding"}, lambda: False)
+        assert not loaded[-1].closed
+        steps.close(keep=keep)
+        return steps
+
+    one_scan("1")
+    last = one_scan("1")
+    assert len(loaded) == 1
+    kept.say("a word of a runtime")
+    assert last.notes == ["a word of a runtime"]
+    one_scan("2")
+    assert [model.closed for model in loaded] == [True, False]
+    one_scan("2", keep=False)
+    assert [model.closed for model in loaded] == [True, True]
+    one_scan("2")
+    kept.close()
+    assert [model.closed for model in loaded] == [True, True, True]
+
+
+@pytest.mark.slow
+def test_ten_thousand_new_files_are_few_scans(watching: Callable[..., Watcher], photos: Path) -> None:
+    watcher = watching(quiet_s=2.0)
+    for number in range(10_000):
+        folder = photos / f"{number % 50}"
+        folder.mkdir(exist_ok=True)
+        os.link(photos / "large.jpg", folder / f"{number}.jpg")
+    scans = 0
+    while Library.open(watcher.folder).queries.status().files < 10_011:
+        watcher.next()
+        scans += 1
+    assert scans <= 3
