@@ -130,6 +130,16 @@ def test_a_file_with_other_hard_links_is_not_replaced(make: Callable[..., Settin
     assert "other hard links" in (done.problem or "")
 
 
+def test_two_libraries_do_not_let_go_of_each_others_keepers(setting: Setting) -> None:
+    import fcntl
+
+    before = tree(setting.photos)
+    with (setting.photos / "a.jpg").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as another that is letting go of it
+        assert {done.problem for done in setting.apply()} == {f"another program is at work upon {file.name}"}
+    assert tree(setting.photos) == before
+
+
 def test_what_a_symbolic_link_leads_to_stays(make: Callable[..., Setting]) -> None:
     setting = make("symlink")
     setting.apply()

@@ -11,7 +11,7 @@ from photoindex.dupes.attributes import attributes_of
 from photoindex.dupes.companions import companions
 from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
 from photoindex.dupes.journal import HARDLINK, MOVE, REFLINK, SYMLINK, TRASH, Act, Journal
-from photoindex.dupes.moving import FileChanged, same_bytes, sha256_of
+from photoindex.dupes.moving import FileChanged, reserved, same_bytes, sha256_of
 from photoindex.dupes.targets import TARGETS, ApplyOptions, check_options
 from photoindex.dupes.telling import finish, tell
 from photoindex.errors import LibraryNotWritable, UsageError
@@ -80,19 +80,21 @@ class _Run:
     def let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
         """Raises OSError where the journal cannot be written."""
         try:
+            with reserved(file.path, _stays_for(file, group).path):
+                return self._let_go(file, group)
+        except FileChanged as error:
+            return Done(file.path, file.size, str(error))
+
+    def _let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
+        try:
             keeper, seen, kept = _checked(file, group)
             self._refuse(file.path, seen, keeper, kept)
             unit, looks, note = self._unit(file, group, keeper, seen, kept)
-        except FileChanged as error:
-            return Done(file.path, file.size, str(error))
         except OSError as error:
-            return Done(file.path, file.size, error.strerror or str(error))
+            raise FileChanged(error.strerror or str(error)) from error
         if self.journal:
             self.journal.announce(unit)
-            try:
-                _do_all(unit, looks, kept, self.journal)
-            except FileChanged as error:
-                return Done(file.path, file.size, str(error))
+            _do_all(unit, looks, kept, self.journal)
             self._untold += unit
             if len(self._untold) >= _TELL_EVERY:
                 self.tell()
@@ -139,9 +141,22 @@ class _Run:
     ) -> Act:
         place = self.journal.new_place(path) if how == MOVE and self.journal else ""
         if how == SYMLINK:  # relative: a library that is moved as a whole, or mounted elsewhere, keeps its links
-            place = os.path.relpath(os.path.realpath(keeper), os.path.realpath(os.path.dirname(path)))
+            place = _relative(keeper, os.path.dirname(path))
         was = {} if how in (MOVE, TRASH) else attributes_of(path, seen)
         return Act(path, sha256, how, place, keeper, kept.st_ino if how == HARDLINK else 0, was, into)
+
+
+def _relative(path: str, folder: str) -> str:
+    try:
+        return os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    except ValueError:  # another drive of Windows
+        return path
+
+
+def _stays_for(file: PlannedFile, group: PlannedGroup) -> PlannedFile:
+    """A plan that was checked has one."""
+    stays = [k for k in group.keep if k.sha256 == file.sha256] if file.tier == IDENTICAL else group.keep
+    return stays[0]
 
 
 def _do_all(unit: list[Act], looks: list[os.stat_result], kept: os.stat_result, journal: Journal) -> None:
@@ -170,8 +185,7 @@ def _checked(file: PlannedFile, group: PlannedGroup) -> tuple[str, os.stat_resul
     sha256, seen = sha256_of(file.path)
     if (sha256, seen.st_size) != (file.sha256, file.size):
         raise FileChanged("its bytes are not those of the plan any more")
-    stays = [k for k in group.keep if k.sha256 == file.sha256] if file.tier == IDENTICAL else group.keep
-    keeper = stays[0]
+    keeper = _stays_for(file, group)
     try:
         kept, found = sha256_of(keeper.path)
     except OSError as error:

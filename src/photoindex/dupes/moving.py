@@ -8,6 +8,8 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
+from collections.abc import Iterator
 
 from photoindex.dupes.journal import sync_folder
 
@@ -36,6 +38,40 @@ def sha256_of(path: str) -> tuple[str, os.stat_result]:
     finally:
         os.close(descriptor)
     return digest.hexdigest(), before
+
+
+@contextlib.contextmanager
+def reserved(path: str, keeper: str) -> Iterator[None]:
+    """Nobody else lets go of what stays meanwhile, as when the plan of another library keeps the other of the two.
+
+    Raises FileChanged where somebody is at it. Where files cannot be locked (Windows, some network shares) nothing is
+    reserved.
+    """
+    with contextlib.ExitStack() as stack:
+        if sys.platform != "win32":
+            for name, shared in ((keeper, True), (path, False)):
+                if (descriptor := _locked(name, shared)) is not None:
+                    stack.callback(os.close, descriptor)
+        yield
+
+
+def _locked(path: str, shared: bool) -> int | None:
+    """A descriptor that holds the lock until it is closed, or None where there is none to be had."""
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
+    except OSError:
+        return None  # what is wrong with it is found and told by those that read it
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise FileChanged(f"another program is at work upon {path}") from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def same_bytes(one: str, other: str) -> bool:
