@@ -84,6 +84,7 @@ def as_other_user(run: Shell, ended: Register, *arguments: str | Path) -> tuple[
     return process.returncode, out, err.decode()
 
 
+@pytest.mark.slow
 def test_photos_and_folders_whose_rights_are_lost_fail_alone_and_come_back_by_themselves(
     run: Shell, photos: Path, ended: Register
 ) -> None:

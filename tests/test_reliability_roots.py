@@ -142,6 +142,7 @@ def test_photos_of_an_unplugged_folder_are_offline_stay_searchable_and_come_back
 # --- in the middle of a scan ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_folder_unplugged_in_the_middle_of_a_scan_stops_it_and_the_same_command_goes_on(
     run: Shell, tmp_path: Path, ended: Register
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_folder_unplugged_in_the_middle_of_a_scan_stops_it_and_the_same_comman
 # --- a folder that does not answer ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_folder_whose_server_is_silent_is_said_and_nothing_is_changed(
     run: Shell, tmp_path: Path, ended: Register
 ) -> None:

@@ -203,7 +203,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 
 def _write_holder(folder: Path) -> None:
-    (folder / "writer.json").write_text(json.dumps({"pid": os.getpid(), "since": time.time()}))
+    """Whole at every moment: whoever is refused reads who was the writer before, or who is now."""
+    part = folder / "writer.part"
+    part.write_text(json.dumps({"pid": os.getpid(), "since": time.time()}))
+    part.replace(folder / "writer.json")
 
 
 def _read_holder(folder: Path) -> tuple[int | str, str]:
