@@ -218,7 +218,7 @@ class Faulty(blip.BlipSession):
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
     """A machine that has a GPU, by what it says."""
-    monkeypatch.setattr(blip, "accelerators", lambda: ["cuda"])
+    monkeypatch.setattr(blip, "whole_model_rungs", lambda: [("cuda", "f16"), ("cuda", "f32"), ("cpu", "f32")])
     monkeypatch.setattr(blip, "BlipSession", Faulty)
     monkeypatch.setattr(Faulty, "fault", None)
     monkeypatch.setattr(Faulty, "opened", None)

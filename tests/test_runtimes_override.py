@@ -12,6 +12,7 @@ from photoindex.runtimes.selection import check_runtime, honour, runtime_for, se
 from photoindex.steps.embedding import Embedding
 from photoindex.steps.faces import Faces
 from photoindex.steps.text_encoder import TextEncoder
+from photoindex.steps.ways import check_override
 
 pytest_plugins = ("small_clip",)
 
@@ -75,6 +76,24 @@ def test_face_models_refuse_what_they_cannot_run_on(tmp_path):
             Faces(model, RuntimeOptions(runtime="openvino"))
 
 
+def test_what_a_model_cannot_run_on_shows_without_loading_it(clip, tmp_path):
+    def faces(architecture):
+        return InstalledModel(ModelSpec("some", "faces", architecture, "none", True), tmp_path)
+
+    captions = InstalledModel(ModelSpec("some", "captions", "blip", "none", True), tmp_path)
+    for model, fine, wrong in (
+        (clip, "onnxruntime-cpu-int8", "torch-mps-f16"),
+        (clip, "torch-cpu-f32-channelslast", "opencv"),
+        (faces("yunet+sface"), "opencv", "openvino"),
+        (faces("scrfd+arcface"), "onnxruntime-cpu", "torch"),
+        (captions, "torch", "onnxruntime-cpu-int8"),
+    ):
+        check_override(model, None)
+        check_override(model, fine)
+        with pytest.raises(RuntimeRefused, match=wrong):
+            check_override(model, wrong)
+
+
 @pytest.mark.parametrize("asked", ["openvino-cpu-f32", "onnxruntime", "torch-cpu-f32"])
 def test_the_embedding_runs_on_what_is_asked_for(clip, asked):
     step = Embedding(clip, RuntimeOptions(runtime=asked))
@@ -106,6 +125,9 @@ def test_a_scan_runs_on_what_is_asked_for_and_show_says_so(tiny_clip, photos):
     refused = run("scan", photos, *asked[:-1], "plain.bmp", "--runtime", "torch-mps-f16", code=22)
     assert "openvino-cpu-f32" in refused.err
     assert "Traceback" not in refused.err
+    again = ("--rescan", "embedding", "--runtime", "embedding=torch-mps-f16")
+    assert "torch-mps-f16" in run("scan", photos, *asked, *again, code=22).err
+    assert run.rows("SELECT status FROM ledger WHERE step = 'embedding'") == [("done",)]  # nothing was forgotten for it
     nonsense = run("scan", photos, *asked, "--runtime", "abacus", "--library", "never", code=2)
     assert "openvino, onnxruntime, torch" in nonsense.err
     assert not (run.home / "never").exists()

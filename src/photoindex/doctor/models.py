@@ -18,6 +18,7 @@ from photoindex.scan.steps import Steps
 from photoindex.steps.forms import forms_ready, read_forms
 from photoindex.steps.ocr import engines_of
 from photoindex.steps.search_runtimes import search_runtime
+from photoindex.steps.ways import ways_of
 
 _OPENCV = "opencv-cpu-f32"
 
@@ -79,7 +80,7 @@ def read_models(
 def failure_of(installed: InstalledModel, runtime: str) -> str:
     """Why `runtime` does not run a model that it should run: it is opened and tried once more."""
     try:
-        _, _, found = _form(installed, installed.spec.runtimes)
+        found = _candidates(installed)
     except ModelBroken as error:
         return one_line(str(error))
     candidate = next((each for each in found if each.name == runtime and each.absent is None), None)
@@ -125,34 +126,32 @@ def _installed(installed: InstalledModel, size: int | None) -> ModelFacts:
 
 def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
     forms = read_forms(installed) if installed.spec.task == "embedding" else None
-    allowed = installed.spec.runtimes
-    refused = dict(forms.refused) if forms else {}
-    if "visual" in refused:
-        allowed = tuple(name for name in allowed or ("torch",) if name == "torch")
-    form, folder, found = _form(installed, allowed)
-    if form is None:
-        return replace(facts, runtime=None, why="its library chooses when it is loaded")
     if forms:
-        facts = replace(facts, search_runtime=search_runtime(installed)[0])
-    kept = stored(form, folder) or []
+        refused = dict(forms.refused)
+        facts = replace(facts, prepared=True, refused_forms=refused, search_runtime=search_runtime(installed)[0])
+    kept = _kept(installed)
+    found = ways_of(installed)
     ways = tuple(_way(each.name, each.absent or (ONLY_ASKED if each.only_asked else None), kept) for each in found)
-    facts = replace(facts, prepared=True if forms else None, refused_forms=refused, ways=ways, measured=bool(kept))
+    facts = replace(facts, ways=ways, measured=bool(kept))
     best = next((pick.runtime for pick in rank(kept, "scan")), None) if kept else None
     return _chosen(facts, best)
 
 
-def _form(installed: InstalledModel, allowed: Sequence[str]) -> tuple[Path | None, Path, Sequence[Candidate]]:
-    """The file that measurements are kept by, the folder where, and every way to run it. Raises ModelBroken."""
-    spec = installed.spec
-    if spec.task == "embedding":
+def _kept(installed: InstalledModel) -> list[Measurement]:
+    """What was measured of the model on this machine; nothing for those that know one way only."""
+    if installed.spec.task == "embedding":
         forms = read_forms(installed)
-        return forms.visual, forms.folder, candidates(forms.visual, allowed)
-    if spec.task == "ocr":
-        engines = engines_of(installed)
-        return engines.form, installed.derived, engines.rungs
-    name = spec.options.get("det")
-    form = installed.path / str(name) if name else None
-    return form, installed.derived, candidates(form, allowed) if form else ()
+        return stored(forms.visual, forms.folder) or []
+    if installed.spec.task == "ocr":
+        return stored(engines_of(installed).form, installed.derived) or []
+    return []
+
+
+def _candidates(installed: InstalledModel) -> Sequence[Candidate]:
+    """Those of models that are run through sessions."""
+    if installed.spec.task == "embedding":
+        return candidates(read_forms(installed).visual, installed.spec.runtimes)
+    return engines_of(installed).rungs if installed.spec.task == "ocr" else ()
 
 
 def _way(runtime: str, absent: str | None, kept: list[Measurement]) -> Way:
@@ -170,4 +169,5 @@ def _chosen(facts: ModelFacts, measured_best: str | None) -> ModelFacts:
         return replace(facts, problem=f"Nothing on this machine can run it: {reasons}")
     if measured_best in usable:
         return replace(facts, runtime=measured_best, why="the fastest of those measured here")
-    return replace(facts, runtime=usable[0], why="first choice here, not measured yet")
+    why = "first choice here, not measured yet" if len(usable) > 1 else "the one way to run it here"
+    return replace(facts, runtime=usable[0], why=why)

@@ -26,7 +26,7 @@ from photoindex.models.registry import DEFAULT_PROFILE, Registry
 from photoindex.models.spec import ModelSpec, Task
 from photoindex.records import AUTOMATIC, FoundFile, MemoryPlan, RuntimeOptions
 from photoindex.scan.budget import describe_passes, plan_scan
-from photoindex.scan.chosen import PROFILE, chosen_models
+from photoindex.scan.chosen import PROFILE, chosen_models, with_optional
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.steps import Steps, resolve_steps
 from photoindex.scan.switching import describe, pending_change
@@ -86,7 +86,7 @@ def examine(settings: Settings, registry: Registry, plan: Plan) -> Examination:
     machine = read_machine(settings)
     library = read_library(settings.library, plan.option)
     chosen, choice = _chosen(settings, registry, plan.profile, library)
-    steps = resolve_steps(choose_steps(None), registry, chosen, settings.models_dir)
+    steps = resolve_steps(with_optional(choose_steps(None), chosen), registry, chosen, settings.models_dir)
     memory, short = _memory(steps, plan.runtime)
     notes = len(steps.notes)  # from here on they tell of runtimes that failed at work
     stages, samples = _timed(settings, steps, plan) if plan.seconds else ((), "")

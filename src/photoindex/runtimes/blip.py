@@ -18,7 +18,7 @@ from photoindex.runtimes.ladder import Ladder
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.selection import select
 from photoindex.runtimes.session import Arrays, Session
-from photoindex.runtimes.torch_session import Device, Precision, accelerators
+from photoindex.runtimes.torch_session import Device, Precision, whole_model_rungs
 
 PREPROCESSING = "preprocessor_config.json"
 
@@ -152,10 +152,9 @@ def open_blip(
         session.before_each_block(before_block)
         return session
 
-    rungs: list[tuple[Device, Precision]] = [(gpu, p) for gpu in accelerators() for p in ("f16", "f32")]
     found = [
         Candidate(f"torch-{device}-{precision}", partial(load, device, precision))
-        for device, precision in [*rungs, ("cpu", "f32")]
+        for device, precision in whole_model_rungs()
     ]
     return Ladder(
         folder.name, select(found, options.runtime, folder.name), _trial, tell=options.tell, fatal=(CannotBuild,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +20,7 @@ from photoindex.runtimes.ladder import Ladder
 from photoindex.runtimes.openclip import CannotBuild
 from photoindex.runtimes.selection import select
 from photoindex.runtimes.session import Arrays, Session
-from photoindex.runtimes.torch_session import Device, Precision, accelerators
+from photoindex.runtimes.torch_session import Device, Precision, whole_model_rungs
 
 if TYPE_CHECKING:
     from photoindex.runtimes.ram_plus_module import RamPlus
@@ -188,7 +188,8 @@ def open_ram_plus(
         return session
 
     found = [
-        Candidate(f"torch-{device}-{precision}", partial(load, device, precision)) for device, precision in _rungs()
+        Candidate(f"torch-{device}-{precision}", partial(load, device, precision))
+        for device, precision in whole_model_rungs()
     ]
     rungs = select(found, options.runtime, checkpoint.name)
     return Ladder(checkpoint.name, rungs, _trial, tell=options.tell, fatal=(CannotBuild,))
@@ -197,10 +198,3 @@ def open_ram_plus(
 def _trial(session: Session) -> str | None:
     side = cast(RamPlusSession, session).side
     return not_numbers(session.run({"pixels": np.full((1, side, side, 3), 128, np.uint8)}))
-
-
-def _rungs() -> Iterator[tuple[Device, Precision]]:
-    for device in accelerators():
-        yield device, "f16"
-        yield device, "f32"
-    yield "cpu", "f32"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from photoindex.errors import RuntimeRefused, UsageError
-from photoindex.runtimes.candidates import FAMILIES, Candidate
+from photoindex.runtimes.candidates import FAMILIES
 
 _ALSO = ("paddleocr", "opencv")  # what runs the models of helper libraries
 
@@ -40,7 +41,23 @@ def matches(wanted: str, name: str) -> bool:
     return name == wanted or name.startswith(f"{wanted}-")
 
 
-def select(found: Sequence[Candidate], wanted: str | None, model: str) -> list[Candidate]:
+class Choice(Protocol):
+    """What can be selected: a Candidate, or a step's own way to run its model. See Candidate for the fields."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def absent(self) -> str | None: ...
+
+    @property
+    def only_asked(self) -> bool: ...
+
+
+C = TypeVar("C", bound=Choice)
+
+
+def select(found: Sequence[C], wanted: str | None, model: str) -> list[C]:
     """Those of `found` that the user allows and the machine has. Raises RuntimeRefused where that is none.
 
     A whole name is that one alone; some are never chosen but by it.

@@ -20,6 +20,7 @@ from photoindex.runtimes.session import Arrays
 Device = Literal["cuda", "mps", "cpu"]
 Precision = Literal["f16", "bf16", "f32"]
 Variant = Literal["", "channelslast", "compiled"]
+_ON_GPU: tuple[Precision, ...] = ("f16", "f32")
 
 
 class TorchSession:
@@ -103,6 +104,12 @@ def accelerators() -> list[Device]:
     if sys.platform == "darwin":
         return ["mps"] if platform.machine() == "arm64" else []
     return ["cuda"] if _cuda_devices() else []
+
+
+def whole_model_rungs() -> list[tuple[Device, Precision]]:
+    """How models that only torch runs are tried, best first: float16 on a GPU, float32, the CPU."""
+    on_gpu: list[tuple[Device, Precision]] = [(gpu, precision) for gpu in accelerators() for precision in _ON_GPU]
+    return [*on_gpu, ("cpu", "f32")]
 
 
 def read_recipe(forms: Path) -> Recipe:

@@ -59,10 +59,12 @@ def scan(
     if options.only is not None and not any(result.changed for result in compared):
         return _report(0, compared, tally, steps, started, options)
     if options.dry_run:
-        Work(library, steps, compared, 0, tally, options).plan()
+        planned = Work(library, steps, compared, 0, tally, options).plan()
+        steps.check_overrides(planned.steps(), options.runtime.runtime)
         return _report(0, compared, tally, steps, started, options)
-    if options.rescan or options.retry_failed:  # too little memory shows before anything done is forgotten
-        Work(library, steps, compared, 0, Tally(), replace(options, dry_run=True)).plan()
+    if options.rescan or options.retry_failed:  # what is in the way shows before anything done is forgotten
+        plan = Work(library, steps, compared, 0, Tally(), replace(options, dry_run=True)).plan()
+        steps.check_overrides(plan.steps(), options.runtime.runtime)
     _found_categories(library)
     run_id = begin_run(library, folders, remember_profile(library, options.profile), steps, options)
     try:

@@ -17,6 +17,7 @@ from photoindex.records import AUTOMATIC, ModelShare, Problem, RuntimeOptions, V
 from photoindex.runtimes.selection import runtime_for
 from photoindex.scan.kept import KeptModels, Key
 from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
+from photoindex.steps.ways import check_override
 from photoindex.store.catalog import Wanted
 
 
@@ -66,6 +67,18 @@ class Steps:
         if "embedding" in self.fingerprints and not any(want.step == "embedding" for want in known):
             known.append(Wanted("embedding", 0, self.embedding_model, self.fingerprints["embedding"]))
         return known
+
+    def check_overrides(self, names: Collection[str], asked: str | None) -> None:
+        """Raises RuntimeRefused where `asked` (of `--runtime`) is what one of these steps cannot run on, as far as that
+        shows without loading a model."""
+        for spec in self.runnable:
+            if spec.name in names and spec.name in self.installed:
+                try:
+                    check_override(self.installed[spec.name], runtime_for(asked, spec.name))
+                except RuntimeRefused:
+                    raise
+                except PhotoindexError:  # a model that is broken is left out when it is opened, with its reason
+                    continue
 
     def open(
         self,

@@ -91,12 +91,17 @@ def _broken(installed: InstalledModel, reason: str) -> ModelBroken:
     return ModelBroken(installed.spec.name, reason, f"photoindex models pull {installed.spec.name}")
 
 
-def _providers(wanted: str | None, model: str) -> list[str]:
-    """ONNX Runtime's providers to try, best first. Raises RuntimeRefused where `wanted` leaves none."""
+def insight_providers() -> dict[str, str]:
+    """What can run InsightFace's models here, best first: our name of the runtime, and ONNX Runtime's."""
     import onnxruntime
 
     usable = onnxruntime.get_available_providers()
-    have = {f"onnxruntime-{device}-f32": name for device, name in _PROVIDERS.items() if name in usable}
+    return {f"onnxruntime-{device}-f32": name for device, name in _PROVIDERS.items() if name in usable}
+
+
+def _providers(wanted: str | None, model: str) -> list[str]:
+    """ONNX Runtime's providers to try, best first. Raises RuntimeRefused where `wanted` leaves none."""
+    have = insight_providers()
     chosen = [name for runtime, name in have.items() if wanted is None or matches(wanted, runtime)]
     if not chosen:
         raise refusal(model, str(wanted), "InsightFace runs on ONNX Runtime only", list(have))

@@ -39,14 +39,19 @@ def int8_asked(runtime: str | None) -> str | None:
     return next((family for family in INT8_KINDS if runtime == f"{family}-cpu-int8"), None)
 
 
+def may_be_made(forms: Forms, family: str) -> bool:
+    """Whether the form for `family` is neither there nor refused."""
+    known = read_int8(forms.visual).get(family)
+    return known is None or (known.get("refused") is None and not int8_form(forms.visual, family).is_file())
+
+
 def make_int8(forms: Forms, family: str) -> None:
     """Make the form for `family` unless it was made, or refused, before. Minutes for a large model.
 
     One that fails its check is not used, and the reason is kept: asking for it again says so at once. Raises
     RuntimeUnavailable where making it was broken off (too little memory, say): another time it may work.
     """
-    known = read_int8(forms.visual).get(family)
-    if known is not None and (known.get("refused") is not None or int8_form(forms.visual, family).is_file()):
+    if not may_be_made(forms, family):
         return
     import subprocess
 
