@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--time-limit", type=float, default=10.0)
     parser.add_argument("--max-memory", default="4G")
-    parser.add_argument("--main-memory", type=parse_size, default=parse_size("1G"))
+    parser.add_argument("--main-memory", type=parse_size, default=parse_size("1200M"))
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
     if asked.keep:
@@ -221,7 +221,8 @@ def main() -> None:
             tally.files += write_part(folder, made, first, min(asked.part, asked.count - first))
             scan(folder, home, [*options, "--format", "json"], tally)
             check(folder, home, tally, asked.keep)
-        print(f"{sum(tally.files.values()):,} files in {tally.seconds:,.0f} s, {dict(tally.codes)}", flush=True)
+        spent = f"{tally.seconds:,.0f} s, main process {show_size(tally.main_memory)}"
+        print(f"{sum(tally.files.values()):,} files in {spent}, {dict(tally.codes)}", flush=True)
     report(tally)
     if tally.main_memory > asked.main_memory:
         sys.exit(f"the main process took {show_size(tally.main_memory)}")

@@ -14,7 +14,7 @@ from PIL import Image, IptcImagePlugin, JpegImagePlugin, UnidentifiedImageError
 from photoindex.media.colour import to_srgb
 from photoindex.media.formats import Kind
 from photoindex.media.jxl import boxes, jxl_size
-from photoindex.media.png import png_metadata
+from photoindex.media.png import png_metadata, without_bombs
 from photoindex.media.shrink import block_factor, shrink, shrink_strips
 from photoindex.media.unreadable import NOT_OF_DECODERS, Unreadable, of_decoder_error, too_many_pixels
 
@@ -81,7 +81,8 @@ def open_with_pillow(data: bytes, kind: Kind, max_pixels: int) -> PillowPicture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=[kind.format or ""])
+            shown = without_bombs(data) if kind.format == "PNG" else data
+            image = Image.open(io.BytesIO(shown), formats=[kind.format or ""])
             return PillowPicture(image, data)
     except UnidentifiedImageError as error:
         short = len(data) < 64 or kind.format in ("HEIF", "AVIF")

@@ -23,6 +23,7 @@ from photoindex.media.xmp import Xmp, first, parse_xmp, xmp_camera, xmp_degrees,
 from photoindex.records import DateCandidate, Metadata
 
 _LARGEST_SIDECAR = 16 << 20
+_MOST_KEYWORDS = 1_000
 _XMP_DATES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate", "exif:DateTimeDigitized")
 
 
@@ -56,7 +57,7 @@ def _gather(source: SourcePicture, now: datetime) -> Metadata:
         dates=tuple(dates),
         **_merge([camera_facts(exif), *map(xmp_camera, packets)]),
         **_place(exif, packets, warnings),
-        **_words(exif, packets, iptc),
+        **_words(exif, packets, iptc, warnings),
         warnings=unique(warnings),
     )
 
@@ -67,12 +68,17 @@ def _merge(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: next((claim[name] for claim in claims if claim.get(name) is not None), None) for name in fields}
 
 
-def _words(exif: Exif, packets: Sequence[Xmp], iptc: Mapping[tuple[int, int], Any]) -> dict[str, Any]:
+def _words(
+    exif: Exif, packets: Sequence[Xmp], iptc: Mapping[tuple[int, int], Any], warnings: list[str]
+) -> dict[str, Any]:
     *sidecars, own = map(xmp_words, packets)
     inside = [own, iptc_words(iptc), words(exif)]
     merged = _merge([*sidecars, *inside])
     written = next((sidecar["keywords"] for sidecar in sidecars if sidecar["keywords"]), None)
-    merged["keywords"] = written or unique(word for claim in inside for word in claim["keywords"])
+    keywords = written or unique(word for claim in inside for word in claim["keywords"])
+    if len(keywords) > _MOST_KEYWORDS:
+        warnings.append(f"of {len(keywords):,} keywords the first {_MOST_KEYWORDS:,} are taken")
+    merged["keywords"] = keywords[:_MOST_KEYWORDS]
     return merged
 
 

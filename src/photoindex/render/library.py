@@ -46,7 +46,8 @@ def print_status(
 
 
 def _see_failures(status: LibraryStatus) -> str:
-    return "  see `photoindex failures`" if status.states.get("failed") or status.unreadable else ""
+    failed = status.unreadable or status.states.get("failed") or any(n.get("failed") for n in status.steps.values())
+    return "  see `photoindex failures`" if failed else ""
 
 
 def _counts(states: Mapping[str, int]) -> str:
