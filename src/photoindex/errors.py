@@ -49,7 +49,7 @@ class LibraryTooNew(PhotoindexError):
 
 
 class LibraryCorrupt(PhotoindexError):
-    """The library at {} cannot be read: {}. Your photos are untouched; move that folder away and scan again."""
+    """The library at {} cannot be read: {}. Your photos are untouched; bring a backup back with `photoindex restore FILE --force`, or move that folder away and scan again."""
 
     exit_code = 13
 
