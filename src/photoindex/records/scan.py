@@ -48,10 +48,10 @@ class MemoryPlan:
 class ScanReport:
     """What one scan did; after a dry run `run_id` is 0 and `due` what it would do.
 
-    `seconds` by stage: walk, decode (waiting for the workers), each step of the main process, save (waiting for
-    the writer). `steps`: step name to status to number of photos; `work_s`: by step the work on its photos, added up
-    over the processes that did it at the same time; `models` and `runtimes` by step, of the last photo. `skipped`: why
-    a step did not run; `memory`: how it stayed within the memory it may take, where anything was due.
+    `seconds` by stage: walk, load (opening models, and measuring them), decode (waiting for the workers), each step of
+    the main process, save (waiting for the writer). `steps`: step name to status to number of photos; `work_s`: by step
+    the work on its photos, added up over the processes that did it at the same time; `models` and `runtimes` by step,
+    of the last photo. `skipped`: why a step did not run; `memory`: how it stayed within the memory it may take, where anything was due.
     """
 
     run_id: int

@@ -113,7 +113,7 @@ def _extra(progress: ScanProgress) -> str:
 
 def bottleneck(seconds: dict[str, float]) -> str | None:
     """The stage that the scan spent most time in, or waiting for; None while there is nothing to compare."""
-    spent = {name: value for name, value in seconds.items() if name != "walk"}
+    spent = {name: value for name, value in seconds.items() if name not in ("walk", "load")}
     if not spent or sum(spent.values()) < 1:
         return None
     name = max(spent, key=lambda n: spent[n])

@@ -144,7 +144,9 @@ class Work:
         """Open the models of one pass and do what is due for them, and in the first pass for steps without models."""
         plan = plan.without(others | set(self.steps.skipped))
         runtime = replace(self.options.runtime, photos=len(plan), doing=self._doing)
+        began = time.perf_counter()
         self.steps.open(plan.steps() & set(one.models), self.options.stop, runtime, one.models)
+        self.tally.seconds["load"] = self.tally.seconds.get("load", 0.0) + time.perf_counter() - began
         plan = plan.without(self.steps.skipped)
         if more is None:
             self.tally.begin_pass(len(plan))

@@ -1,0 +1,54 @@
+"""What a scan shows while it loads models, and what it refuses before it begins."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import photoindex.render.scanning
+import photoindex.scan.steps
+from conftest import Shell
+from photoindex.records import RuntimeOptions
+from photoindex.render.scanning import bottleneck, progress_view
+from photoindex.scan.options import ScanProgress
+from photoindex.scan.steps import Steps
+from photoindex.steps import STEPS
+
+
+def test_what_is_loaded_and_measured_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def load(spec: Any, installed: Any, options: RuntimeOptions) -> Any:
+        options.doing("measure openvino-cpu-f32")
+        told.append("loaded")
+        return SimpleNamespace(runtime="test", close=lambda: None)
+
+    monkeypatch.setattr(photoindex.scan.steps, "open_model_step", load)
+    steps = Steps([STEPS["embedding"]])
+    steps.installed["embedding"] = SimpleNamespace(spec=SimpleNamespace(name="clip"), base=None)  # type: ignore[assignment]
+    steps.open({"embedding"}, lambda: False, RuntimeOptions(doing=told.append))
+    assert told == ["embedding: load clip", "embedding: measure openvino-cpu-f32", "loaded"]
+
+
+def test_where_there_is_no_terminal_a_line_says_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(photoindex.render.scanning.time, "monotonic", lambda: now[0])
+    with progress_view() as view:
+        view.show(ScanProgress("embedding: load clip", is_waiting=True))
+        now[0] += 3
+        view.show(ScanProgress("embedding: measure openvino-cpu-f32", is_waiting=True))
+        view.show(ScanProgress("analyse", 1, 9))
+        now[0] += 20
+        view.show(ScanProgress("analyse", 2, 9))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "embedding: measure openvino-cpu-f32"
+    assert said[1].startswith("analyse: 2 of 9")
+    assert len(said) == 2
+
+
+def test_loading_is_no_bottleneck_of_the_rate() -> None:
+    assert bottleneck({"load": 30.0, "decode": 3.0, "ocr": 1.0}) == "decoding 75%"
