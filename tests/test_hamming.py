@@ -1,5 +1,7 @@
 """Near pairs of hashes: everything brute force finds is found, nothing else, and equals stay few."""
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -41,23 +43,55 @@ def test_all_near_pairs_are_found_and_no_others(threshold: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bands", "radius", "threshold"), [(9, 0, 8), (11, 1, 31), (14, 1, 40), (7, 2, 31), (5, 3, 31)]
+    ("count", "threshold"),
+    [(9, 8), (5, 8), (3, 8), (11, 31), (12, 31), (14, 31), (16, 31), (21, 31), (32, 31), (14, 40), (1, 0), (33, 64)],
 )
 def test_every_way_to_cut_into_bands_misses_nothing(
-    bands: int, radius: int, threshold: int, monkeypatch: pytest.MonkeyPatch
+    count: int, threshold: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashes = library(120, seed=bands, near=0.6)
-    monkeypatch.setattr(hamming, "_plan", lambda *_: hamming._Plan(bands, radius))
+    hashes = library(120, seed=count, near=0.6)
+    bands = hamming._bands(count, threshold)
+    assert sum(band.flips + 1 for band in bands) == threshold + 1
+    assert all(one.start + one.width <= other.start for one, other in pairwise(bands))
+    assert bands[-1].start + bands[-1].width <= 256
+    monkeypatch.setattr(hamming, "_plan", lambda *_: bands)
     assert found(hashes, threshold) == brute_force(hashes, threshold)
 
 
-@pytest.mark.parametrize("keys_at_once", [1, 7, 100])
-def test_working_in_small_blocks_changes_nothing(keys_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.integers(0, 255), min_size=1, max_size=31), st.sampled_from([11, 12, 14, 16, 24, 32]))
+def test_wherever_the_bits_differ_some_band_meets_the_pair(flips: set[int], count: int) -> None:
+    hashes = library(40, seed=count, near=0)
+    bits = np.unpackbits(hashes[:1], axis=1)
+    bits[0, list(flips)] ^= 1
+    words = np.concatenate([hashes, np.packbits(bits, axis=1)]).view(">u8").astype(np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hamming, "_MOST_TABLE_BITS", 9)  # small tables are quick; what a band leaves out may differ
+        bands = hamming._candidates(words, hamming._bands(count, 31))
+        met = {frozenset(pair) for band in bands for i, j in band for pair in zip(i.tolist(), j.tolist(), strict=True)}
+    assert frozenset({0, 40}) in met
+
+
+@pytest.mark.parametrize("width", [6, 7, 9, 10])
+def test_neighbouring_values_are_all_told_once(width: int) -> None:
+    values = np.flatnonzero(np.random.default_rng(width).random(1 << width) < 0.3)
+    told = [
+        (flipped, *sorted((int(values[i]), int(values[j]))))
+        for flipped, a, b in hamming._neighbours(values, hamming._Band(0, width, 2))
+        for i, j in zip(a, b, strict=True)
+    ]
+    few = [(i, j) for i in values.tolist() for j in values.tolist() if i < j and (i ^ j).bit_count() <= 2]
+    assert sorted(told) == sorted(((i ^ j).bit_count(), i, j) for i, j in few)
+    assert len(few) > width
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_working_in_small_blocks_changes_nothing(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = library(60, near=0.8, flips=31)
     whole = brute_force(hashes, 31)
-    monkeypatch.setattr(hamming, "_plan", lambda *_: hamming._Plan(11, 1))
-    monkeypatch.setattr(hamming, "_KEYS_AT_ONCE", keys_at_once)
-    monkeypatch.setattr(hamming, "_PAIRS_AT_ONCE", keys_at_once)
+    monkeypatch.setattr(hamming, "_plan", lambda *_: hamming._bands(14, 31))
+    monkeypatch.setattr(hamming, "_NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr(hamming, "_PAIRS_AT_ONCE", at_once)
     assert found(hashes, 31) == whole
 
 
@@ -70,7 +104,7 @@ def test_a_planted_pair_is_found_wherever_its_bits_differ(threshold: int) -> Non
         bits[2 * pair + 1] = bits[2 * pair]
         span = rng.integers(threshold, 257)
         bits[2 * pair + 1, (rng.permutation(span)[:threshold] + rng.integers(256)) % 256] ^= 1
-    assert hamming._plan(20_000, threshold).bands is not None
+    assert hamming._plan(4000, threshold) is not None
     pairs, distances = pairs_within(np.packbits(bits, axis=1), threshold)
     assert pairs.tolist() == [[2 * k, 2 * k + 1] for k in range(2000)]
     assert set(distances.tolist()) == {threshold}
@@ -80,18 +114,20 @@ def test_a_planted_pair_is_found_wherever_its_bits_differ(threshold: int) -> Non
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 255), max_size=12)), max_size=14),
     st.sampled_from([0, 3, 8, 12, 31, 256]),
-    st.sampled_from([None, (13, 0), (11, 1)]),
+    st.sampled_from([None, 1, 2, 4]),
 )
 def test_groups_of_equals_and_pairs_of_different_hashes_together_are_all_near_pairs(
-    recipes: list[tuple[int, set[int]]], threshold: int, forced: tuple[int, int] | None
+    recipes: list[tuple[int, set[int]]], threshold: int, forced: int | None
 ) -> None:
     bits = np.unpackbits(library(4, seed=9, near=0), axis=1)[[base for base, _ in recipes]].reshape(-1, 256)
     for row, (_, flips) in zip(bits, recipes, strict=True):
         row[list(flips)] ^= 1
     hashes = np.packbits(bits, axis=1).reshape(-1, 32)
     with pytest.MonkeyPatch.context() as patch:
-        if forced and threshold <= 12:
-            patch.setattr(hamming, "_plan", lambda *_: hamming._Plan(*forced))
+        if forced and threshold < 256:
+            patch.setattr(hamming, "_MOST_TABLE_BITS", 9)
+            bands = hamming._bands(threshold // min(forced, 3) + 1, threshold)
+            patch.setattr(hamming, "_plan", lambda *_: bands)
         got = found(hashes, threshold)
     first = [next(k for k, other in enumerate(hashes) if (other == mine).all()) for mine in hashes]
     expected = []
@@ -130,13 +166,13 @@ def test_a_library_full_of_near_pairs_is_compared_directly() -> None:
     )
     assert apart == 0
     assert lapse > 0.99
-    assert hamming._plan(20_000, 31, apart).bands is not None
-    assert hamming._plan(20_000, 31, lapse).bands is None
+    assert hamming._plan(20_000, 31, apart) is not None
+    assert hamming._plan(20_000, 31, lapse) is None
 
 
 def test_blocks_hold_the_pairs_of_the_whole_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hamming, "_PAIRS_AT_ONCE", 50)
-    monkeypatch.setattr(hamming, "_plan", lambda *_: hamming._Plan(11, 1))
+    monkeypatch.setattr(hamming, "_plan", lambda *_: hamming._bands(14, 31))
     hashes = library(200, near=0.95, flips=3)
     blocks = list(pair_blocks(hashes, 31))
     assert max(len(pairs) for pairs, _ in blocks[1:]) <= 200

@@ -1,16 +1,20 @@
 """All pairs of 256-bit hashes within a Hamming distance, exactly: multi-index hashing.
 
-Norouzi, Punjani and Fleet, "Fast exact search in Hamming space with multi-index hashing" (2014). The bits are
-cut into m bands. Hashes within `threshold` differ by at most 2r bits in one band at least once
-m * (2r + 1) > threshold (pigeonhole). Two bands that differ by at most 2r bits meet half way: flipping up to
-r bits of each gives a common value, so sorting the flipped values brings every such pair together.
+The bits are cut into bands; band i may differ by up to t_i bits, and the t_i + 1 add up to threshold + 1. Around the
+circle of bands, d_i - (t_i + 1) then adds up to less than nothing for hashes within the threshold, so from some band on
+every partial sum is below nothing: d_i <= t_i there, and d_i + d_(i+1) <= t_i + t_(i+1) + 1 for it and the next
+(Norouzi, Punjani and Fleet, "Fast exact search in Hamming space with multi-index hashing", 2014; Qin and Xiao,
+"Pigeonring", 2018). Pairs that fulfil the first are met by their band, the second drops nearly all that met by chance.
+
+Pairs are met without sorting flipped keys: a bitmap says which of the 2^width values of a band occur, and one AND of
+the bitmap with itself, its parts exchanged, tells all values that occur together with their neighbour by some bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 from math import comb
 
 import numpy as np
@@ -21,23 +25,38 @@ from photoindex.pure.threads import in_threads
 Bits = npt.NDArray[np.uint64]
 Indexes = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.uint16]
+_Places = npt.NDArray[np.uint32]
 
 BITS = 256
 _KEY_BITS = 32  # a key and an index share 64 bits, so that one plain sort orders both
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
-_KEYS_AT_ONCE = 1 << 23
+_NUMBERS_AT_ONCE = 1 << 23
 _PAIRS_AT_ONCE = 1 << 17
 _WORTH_THREADS = 20_000
 _ROWS, _COLUMNS = 64, 4096  # a tile of brute force stays within the processor's cache
-_SORT_NS, _CHECK_NS, _BRUTE_NS = 100.0, 25.0, 5.0  # a key, a candidate pair, a pair; only their ratios matter
+_MOST_FLIPS = 2
+_LEAST_TABLE_BITS, _MOST_TABLE_BITS = 6, 25  # of a band with flips; its table takes 4 bytes for each value
+_BITS_A_FLIP = 3  # by which a band that may differ by one bit more should be wider
+# What a key, a candidate pair, a value of a bitmap, a pass over one, and a pair by brute force cost. Only their ratios
+# matter.
+_SORT_NS, _CHECK_NS, _VALUE_NS, _PASS_NS, _BRUTE_NS = 150.0, 20.0, 0.05, 60_000.0, 5.0
+_INNER = [
+    0x5555555555555555,
+    0x3333333333333333,
+    0x0F0F0F0F0F0F0F0F,
+    0x00FF00FF00FF00FF,
+    0x0000FFFF0000FFFF,
+    0xFFFFFFFF,
+]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to search: `bands` bands in which each side flips up to `radius` bits; None bands is brute force."""
+class _Band:
+    """Bits `start` to `start + width` of each hash, which may differ by up to `flips` of them."""
 
-    bands: int | None
-    radius: int = 0
+    start: int
+    width: int
+    flips: int
 
 
 def pairs_within(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Indexes, Distances]:
@@ -134,7 +153,7 @@ def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
     """Index pairs i < j of different words within `threshold`, with distances; the same pair may come again."""
     if len(words) < 2:
         return
-    plan = _plan(len(words), threshold, _near_share(words, threshold))
+    bands = _plan(len(words), threshold, _near_share(words, threshold))
 
     def near(candidates: Iterator[tuple[Indexes, Indexes]]) -> Iterator[tuple[Indexes, Distances]]:
         for i, j in candidates:
@@ -143,12 +162,12 @@ def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
             if kept.any():
                 yield np.sort(np.stack([i[kept], j[kept]], axis=1), axis=1), distances[kept]
 
-    if plan.bands is None:
+    if bands is None:
         yield from near(_all_pairs(words, threshold))
     elif len(words) < _WORTH_THREADS:
-        yield from (block for band in _candidates(words, plan) for block in near(band))
+        yield from (block for band in _candidates(words, bands) for block in near(band))
     else:
-        yield from in_threads(near(band) for band in _candidates(words, plan))
+        yield from in_threads(near(band) for band in _candidates(words, bands))
 
 
 def _distances(words: Bits, i: Indexes, j: Indexes) -> Distances:
@@ -171,22 +190,41 @@ def _near_share(words: Bits, threshold: int) -> float:
     return float(near[i != j].mean())
 
 
-def _plan(n: int, threshold: int, near_share: float = 0.0) -> _Plan:
-    """The cheapest way by a rough count of keys to sort and pairs to check.
+def _plan(n: int, threshold: int, near_share: float = 0.0) -> tuple[_Band, ...] | None:
+    """The cheapest way by a rough count of what is sorted, passed over and checked; None is brute force.
 
     Hashes are taken to be spread evenly but for the near pairs, which every band meets anew.
     """
     pairs = n * n / 2
-    best, cost = _Plan(None), pairs * _BRUTE_NS
-    for radius in range(4):
-        bands = threshold // (2 * radius + 1) + 1
-        width = min(BITS // bands, _KEY_BITS)
-        keys = n * sum(comb(width, flips) for flips in range(min(radius, width) + 1))
-        met = keys * keys / 2 ** (width + 1) + pairs * near_share * (1 + 2 * radius)
-        mine = bands * (keys * _SORT_NS + met * _CHECK_NS)
-        if width > 2 * radius and mine < cost:
-            best, cost = _Plan(bands, radius), mine
+    best, cost = None, pairs * _BRUTE_NS
+    for count in range(threshold // (_MOST_FLIPS + 1) + 1, min(threshold + 1, BITS) + 1):
+        bands = _bands(count, threshold)
+        mine = sum(_cost(band, n) for band in bands) + len(bands) * pairs * near_share * _CHECK_NS
+        if mine < cost:
+            best, cost = bands, mine
     return best
+
+
+def _cost(band: _Band, n: int) -> float:
+    passes = sum(comb(band.width, flipped) for flipped in range(1, band.flips + 1))
+    values = float(1 << band.width)
+    met = n * n / 2 * (1 + passes) / values
+    return n * _SORT_NS + met * _CHECK_NS + passes * (_PASS_NS + values * _VALUE_NS)
+
+
+def _bands(count: int, threshold: int) -> tuple[_Band, ...]:
+    """`count` bands that miss no pair within the threshold. A band wider than is of use leaves its last bits out."""
+    flips, more = divmod(threshold + 1, count)
+    allowed = [flips - (at >= more) for at in range(count)]
+    spare = BITS - sum(_BITS_A_FLIP * one for one in allowed)
+    widths = [spare // count + _BITS_A_FLIP * one + (at < spare % count) for at, one in enumerate(allowed)]
+    if min(widths) < _LEAST_TABLE_BITS:
+        widths = [BITS // count + (at < BITS % count) for at in range(count)]
+    starts = accumulate(widths, initial=0)
+    return tuple(
+        _Band(start, min(width, _MOST_TABLE_BITS if one else _KEY_BITS), one)
+        for start, width, one in zip(starts, widths, allowed, strict=False)
+    )
 
 
 def _all_pairs(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Indexes]]:
@@ -204,37 +242,101 @@ def _all_pairs(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Indexes]]
             yield i[i < j], j[i < j]
 
 
-def _candidates(words: Bits, plan: _Plan) -> Iterator[Iterator[tuple[Indexes, Indexes]]]:
-    """For each band the pairs within 2 * radius bits of each other in it, computed when they are asked for."""
-    assert plan.bands is not None
-    edges = [BITS * band // plan.bands for band in range(plan.bands + 1)]
-    for start, stop in pairwise(edges):
-        yield _of_band(words, start, min(stop - start, _KEY_BITS), plan.radius)  # a part has no more flips than all
+def _candidates(words: Bits, bands: tuple[_Band, ...]) -> Iterator[Iterator[tuple[Indexes, Indexes]]]:
+    """For each band the pairs that meet in it, computed when they are asked for."""
+    for at, band in enumerate(bands):
+        yield _met(words, band, bands[(at + 1) % len(bands)])
 
 
-def _of_band(words: Bits, start: int, width: int, radius: int) -> Iterator[tuple[Indexes, Indexes]]:
-    yield from _band(_bits(words, start, width), width, radius)
+def _met(words: Bits, band: _Band, following: _Band) -> Iterator[tuple[Indexes, Indexes]]:
+    """Pairs that differ by at most `band.flips` bits in this band and by few enough in this and the following one.
 
-
-def _band(keys: Bits, width: int, radius: int) -> Iterator[tuple[Indexes, Indexes]]:
-    """Pairs whose keys are at most 2 * radius bits apart.
-
-    Equal keys are gathered first: the frames of a time lapse would otherwise meet at every flip of the key they share.
+    Equal keys are gathered first, so that the frames of a time lapse meet once and not at every flip.
     """
-    tagged = _tagged(keys)
+    tagged = _tagged(_bits(words, band.start, band.width))
     tagged.sort()
     order, ordered = _index(tagged), tagged >> np.uint64(_KEY_BITS)
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    count = np.diff(first, append=len(keys))
-    after = np.arange(1, len(keys) + 1)
+    count = np.diff(first, append=len(ordered))
+    beside = _bits(words, following.start, following.width).astype(np.uint32).take(order)
+    most = band.flips + following.flips + 1
+
+    def related(one: Indexes, other: Indexes, flipped: int) -> tuple[Indexes, Indexes]:
+        few = np.bitwise_count(beside.take(one) ^ beside.take(other)) <= most - flipped
+        return order[one[few]], order[other[few]]
+
+    after = np.arange(1, len(order) + 1)
     for one, other in _ranges(after, np.repeat(first + count, count) - after):
-        yield order[one], order[other]
-    for flipped in _flipped_keys(ordered[first], width, radius) if radius else ():
-        flipped.sort()
-        for a, b in _equal_keys(flipped):
-            for pair, left in _ranges(first[a], count[a]):
-                for one, right in _ranges(first[b[pair]], count[b[pair]]):
-                    yield order[left[one]], order[right]
+        yield related(one, other, 0)
+    for flipped, a, b in _neighbours(ordered[first].astype(np.int64), band) if band.flips else ():
+        single = (count[a] == 1) & (count[b] == 1)
+        yield related(first[a[single]], first[b[single]], flipped)
+        several, others = a[~single], b[~single]
+        for pair, left in _ranges(first[several], count[several]):
+            for one, right in _ranges(first[others[pair]], count[others[pair]]):
+                yield related(left[one], right, flipped)
+
+
+def _neighbours(values: Indexes, band: _Band) -> Iterator[tuple[int, Indexes, Indexes]]:
+    """Positions of every two of the different, rising `values` that differ by 1 to `band.flips` bits, by how many."""
+    occurs = np.zeros(1 << band.width, bool)
+    occurs[values] = True
+    bitmap = np.packbits(occurs, bitorder="little").view(np.uint64)
+    del occurs
+    place = np.empty(1 << band.width, np.uint32)  # only what occurs is looked up
+    place[values] = np.arange(len(values), dtype=np.uint32)
+    inner = [_exchanged(bitmap, bit) for bit in range(_LEAST_TABLE_BITS)]
+    for flipped in range(1, band.flips + 1):
+        a, b, held = list[_Places](), list[_Places](), 0
+        for bits in combinations(range(band.width), flipped):
+            found = _both(bitmap, inner, bits)
+            a.append(place.take(found))
+            b.append(place.take(found ^ sum(1 << bit for bit in bits)))
+            held += len(found)
+            if held > _PAIRS_AT_ONCE:
+                yield flipped, np.concatenate(a).astype(np.int64), np.concatenate(b).astype(np.int64)
+                a, b, held = [], [], 0
+        if held:
+            yield flipped, np.concatenate(a).astype(np.int64), np.concatenate(b).astype(np.int64)
+
+
+def _both(bitmap: Bits, inner: list[Bits], bits: tuple[int, ...]) -> Indexes:
+    """The values v that occur together with v with these (one or two, rising) bits flipped; the highest of them is 0.
+
+    `inner`: the bitmap with the bits exchanged by which values within one of its words differ.
+    """
+    top, low = bits[-1], bits[:-1]
+    if top < _LEAST_TABLE_BITS:
+        other = _exchanged(inner[low[0]], top) if low else inner[top]
+        return _set_bits(bitmap & other & np.uint64(_INNER[top]))
+    half = 1 << (top - _LEAST_TABLE_BITS)
+    if not low or low[0] < _LEAST_TABLE_BITS:
+        other = inner[low[0]] if low else bitmap
+        both = bitmap.reshape(-1, 2, half)[:, 0] & other.reshape(-1, 2, half)[:, 1]
+    else:
+        step = 1 << (low[0] - _LEAST_TABLE_BITS)
+        parts = bitmap.reshape(-1, 2, half // step // 2, 2, step)
+        both = parts[:, 0] & parts[:, 1, :, ::-1]
+    found = _set_bits(both.reshape(-1))
+    width = top  # the highest of the flipped bits was left out of these positions
+    return (found >> width << (width + 1)) | (found & ((1 << width) - 1))
+
+
+def _exchanged(bitmap: Bits, bit: int) -> Bits:
+    """The bitmap of the values with one of their six lowest bits flipped."""
+    mask, by = np.uint64(_INNER[bit]), np.uint64(1 << bit)
+    exchanged: Bits = ((bitmap >> by) & mask) | ((bitmap & mask) << by)
+    return exchanged
+
+
+def _set_bits(bitmap: Bits) -> Indexes:
+    """Positions of the bits that are set, rising."""
+    at = np.flatnonzero(bitmap)
+    parts = bitmap.take(at).view(np.uint8)
+    filled = np.flatnonzero(parts)
+    bits = np.flatnonzero(np.unpackbits(parts.take(filled), bitorder="little").view(bool))
+    byte = filled.take(bits >> 3)
+    return (at.take(byte >> 3) << 6) | ((byte & 7) << 3) | (bits & 7)
 
 
 def _ranges(start: Indexes, length: Indexes) -> Iterator[tuple[Indexes, Indexes]]:
@@ -257,33 +359,6 @@ def _bits(words: Bits, start: int, width: int) -> Bits:
     else:
         key = (words[:, word] << np.uint64(spill)) | (words[:, word + 1] >> np.uint64(64 - spill))
     return key & np.uint64((1 << width) - 1)
-
-
-def _flipped_keys(keys: Bits, width: int, radius: int) -> Iterator[Bits]:
-    """Each key with every choice of up to `radius` bits flipped, as key << 32 | index; equal keys in one block.
-
-    Where there are too many for one block, a block takes those whose lowest bits have one value.
-    """
-    masks = [sum(1 << bit for bit in bits) for r in range(radius + 1) for bits in combinations(range(width), r)]
-    low_bits = min(width, max(0, (len(keys) * len(masks) - 1) // _KEYS_AT_ONCE).bit_length())
-    low = (1 << low_bits) - 1
-    tags = _tagged(keys)
-    by_low = [tags[keys & np.uint64(low) == np.uint64(value)] for value in range(low + 1)]
-    for part in range(low + 1):
-        yield np.concatenate([by_low[part ^ (mask & low)] ^ np.uint64(mask << _KEY_BITS) for mask in masks])
-
-
-def _equal_keys(tagged: Bits) -> Iterator[tuple[Indexes, Indexes]]:
-    """Index pairs of every two entries with the same key, from sorted key << 32 | index."""
-    apart, one_key = 1, np.uint64(1 << _KEY_BITS)
-    at = np.flatnonzero((tagged[1:] ^ tagged[:-1]) < one_key)
-    while len(at):
-        for k in range(0, len(at), _PAIRS_AT_ONCE):
-            here = at[k : k + _PAIRS_AT_ONCE]
-            yield _index(tagged[here]), _index(tagged[here + apart])
-        apart += 1
-        at = at[at < len(tagged) - apart]
-        at = at[(tagged[at] ^ tagged[at + apart]) < one_key]
 
 
 def _tagged(keys: Bits) -> Bits:
@@ -311,6 +386,6 @@ def _without_repeats(blocks: Iterator[Bits]) -> Bits:
     for block in blocks:
         waiting.append(block)
         held += len(block)
-        if held > max(len(kept), _KEYS_AT_ONCE):
+        if held > max(len(kept), _NUMBERS_AT_ONCE):
             kept, waiting, held = np.unique(np.concatenate([kept, *waiting])), [], 0
     return np.unique(np.concatenate([kept, *waiting]))
