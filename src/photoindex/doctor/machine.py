@@ -12,6 +12,7 @@ from pathlib import Path
 
 from photoindex.config import Settings
 from photoindex.doctor.records import Cpu, Disk, Memory
+from photoindex.runtimes.control_groups import MOUNTED, OWN, control_groups
 from photoindex.runtimes.machine_memory import default_budget, read_machine_memory
 
 # Linux's words for what models gain from; ARM's flags are listed under "Features".
@@ -71,29 +72,10 @@ def _physical() -> int:
     return names("SC_PAGE_SIZE") * names("SC_PHYS_PAGES") if names else 0
 
 
-def core_limit(mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """The cores that control groups leave this process, such as 1.5; None without a limit.
-
-    Both versions are read (Linux's Documentation/admin-guide/cgroup-v2.rst, scheduler/sched-bwc.rst), in the
-    process's own group and every group around it, because each may be the tightest.
-    """
-    return min((cores for folder in _groups(mounted, own) for cores in _cores(folder)), default=None)
-
-
-def _groups(mounted: Path, own: Path) -> list[Path]:
-    """Folders to look at: of each hierarchy the process's group and those above it."""
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        return []
-    found: list[Path] = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        bases = [mounted] if not controllers else [mounted / name for name in (controllers, *controllers.split(","))]
-        for base in bases:
-            inside = base / path.lstrip("/")
-            found += [folder for folder in (inside, *inside.parents) if folder == base or base in folder.parents]
-    return list(dict.fromkeys(found))
+def core_limit(mounted: Path = MOUNTED, own: Path = OWN) -> float | None:
+    """The cores that control groups leave this process, such as 1.5 (Linux's scheduler/sched-bwc.rst); None: all."""
+    groups = control_groups("cpu", mounted, own)
+    return min((cores for folder in groups for cores in _cores(folder)), default=None)
 
 
 def _cores(folder: Path) -> list[float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from photoindex.runtimes.control_groups import MOUNTED, OWN, control_groups
 
 _UNLIMITED = 1 << 60  # version 1 of control groups writes "no limit" as a number near 2**63
 _FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
@@ -27,37 +28,19 @@ def default_budget(memory: MachineMemory) -> int:
 
 
 def read_machine_memory(
-    mounted: Path = Path("/sys/fs/cgroup"),
-    own: Path = Path("/proc/self/cgroup"),
+    mounted: Path = MOUNTED,
+    own: Path = OWN,
     meminfo: Path = Path("/proc/meminfo"),
 ) -> MachineMemory:
-    """The machine's memory within the tightest control group around this process.
-
-    Both versions of control groups are read (Linux's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1).
-    """
+    """The machine's memory within the tightest control group around this process."""
     total, available = _physical(meminfo)
-    for folder in _groups(mounted, own):
+    for folder in control_groups("memory", mounted, own):
         for limit_file, used_file in _FILES:
             limit = _number(folder / limit_file)
             if limit is not None and limit < min(total, _UNLIMITED):
                 total = limit
                 available = min(available, max(0, limit - (_number(folder / used_file) or 0) + _reclaimable(folder)))
     return MachineMemory(total, min(total, available))
-
-
-def _groups(mounted: Path, own: Path) -> Iterator[Path]:
-    """The folders of the groups that this process is in, and of those around them, as they are seen from here."""
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        base = mounted / controllers if controllers else mounted
-        inside = base / path.lstrip("/")
-        yield from (folder for folder in (inside, *inside.parents) if folder == base or base in folder.parents)
 
 
 def _reclaimable(folder: Path) -> int:
