@@ -19,7 +19,7 @@ import pytest
 from apply_faults import Faults, Killed, clones_by_copying, kill
 from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, trash_in, tree
 from conftest import Shell, draw
-from photoindex.dupes import ApplyOptions, apply_plan
+from photoindex.dupes import ApplyOptions, applied_runs, apply_plan
 from photoindex.errors import LibraryNotWritable, UsageError
 from photoindex.pure.plans import plan_object
 from photoindex.store.library import Library
@@ -291,6 +291,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(setting: Setting) -> None
         with pytest.raises(Killed):
             setting.apply()
     assert setting.present() == {"a.jpg", "c.jpg", "sub/b.jpg"}
+    assert [run.state for run in applied_runs(Library(setting.folder))] == ["broken off"]
     a = sha256(setting.photos / "a.jpg")
     assert all(done.problem for done in setting.apply())  # nothing is left to go
     assert setting.present() == {"a.jpg"}
@@ -448,6 +449,9 @@ def test_deleting_is_asked_for_twice(run: Shell, make: Callable[..., Setting], m
     assert "1 file was deleted with 1 that belong to it" in ran.err
     assert ran.text.splitlines() == [str(setting.photos / "sub" / name) for name in ("b.jpg", "b.jpg.xmp")]
     assert "2 files are back" in run("undo", "--library", setting.folder).err
+    (undone,) = run("undo", "--list", "--library", setting.folder, "--format", "json").json
+    assert (undone["to"], undone["files"], undone["state"]) == ("delete", 2, "undone")
+    assert "undone" in run("undo", "--list", "--library", setting.folder).text
     assert tree(setting.photos) == before
 
 

@@ -11,6 +11,7 @@ import typer
 
 from photoindex.cli.options import LibraryOption, open_library
 from photoindex.errors import PhotoindexError, UsageError
+from photoindex.render.output import RowFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
@@ -69,11 +70,20 @@ def apply(
 def undo(
     number: Annotated[str | None, typer.Argument(metavar="[ID]", help="Which run.", show_default="the last")] = None,
     library: LibraryOption = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list the runs, the oldest first.")] = False,
+    output: Annotated[RowFormat, typer.Option("--format", help="With --list: how they are printed.")] = RowFormat.table,
 ) -> None:
     """Take back what `photoindex dupes apply` did: names, bytes, times and permissions. Overwrites nothing."""
+    from photoindex.dupes import applied_runs
     from photoindex.dupes import undo as bring_back
-    from photoindex.render.plans import print_done
+    from photoindex.render.plans import print_done, print_runs
 
+    if listed:
+        runs = applied_runs(open_library(library)[0])
+        print_runs(runs, output)
+        if not runs:
+            note("`dupes apply` has not run yet.")
+        return
     with _writing(library) as opened, _run(bring_back(opened, number)) as (_, done):
         back, _, left = print_done(done)
     note(f"{_files(back)} {'is' if back == 1 else 'are'} back" + (f", {left:,} left." if left else "."))

@@ -23,16 +23,18 @@ from photoindex.dupes.find import dupes
 from photoindex.dupes.options import CONFIDENT_THRESHOLD, DupeOptions
 from photoindex.dupes.plan import make_plan
 from photoindex.dupes.targets import ApplyOptions
-from photoindex.dupes.undoing import undo
+from photoindex.dupes.undoing import AppliedRun, applied_runs, undo
 
 __all__ = [
     "CONFIDENT_THRESHOLD",
+    "AppliedRun",
     "ApplyOptions",
     "Arrival",
     "Done",
     "DupeOptions",
     "Settled",
     "against",
+    "applied_runs",
     "apply_plan",
     "decide",
     "decide_group",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from photoindex.dupes.apply import Done
 from photoindex.dupes.doing import in_words, is_done, put_right, take_back
@@ -13,6 +14,35 @@ from photoindex.dupes.moving import FileChanged
 from photoindex.dupes.telling import untell
 from photoindex.errors import LibraryNotWritable, UsageError
 from photoindex.store.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRun:
+    """A run of `apply_plan`: `at` it began, in UTC; `to` what target; how many `files` it announced, with what went
+    along; and its `state`: "done", "broken off", "undone" or "partly undone"."""
+
+    id: str
+    at: str
+    to: str
+    files: int
+    state: str
+
+
+def applied_runs(library: Library) -> list[AppliedRun]:
+    """What `undo` may take back, the oldest first. The library may be open for reading. Raises OSError."""
+    return [_told(journal) for journal in Journal.all(library.folder)]
+
+
+def _told(journal: Journal) -> AppliedRun:
+    lines = journal.lines()
+    first = lines[0] if lines else {}
+    undone = [line for line in lines if "undone" in line]
+    if undone:
+        state = "partly undone" if undone[-1].get("left") else "undone"
+    else:
+        state = "done" if any("ended" in line and not line.get("killed") for line in lines) else "broken off"
+    files = sum(len(unit) for unit in journal.units())
+    return AppliedRun(journal.id, str(first.get("at", "")), str(first.get("to", "quarantine")), files, state)
 
 
 def undo(library: Library, number: str | None = None) -> Iterator[Done | str]:

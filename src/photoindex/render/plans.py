@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from photoindex.dupes.apply import Done
+from photoindex.dupes import AppliedRun, Done
 from photoindex.errors import PlanInvalid, UsageError
 from photoindex.pure.plans import COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
-from photoindex.render.output import PlanFormat, print_csv, print_json, print_paths
+from photoindex.render.output import PlanFormat, RowFormat, print_csv, print_json, print_paths, print_rows, print_table
 from photoindex.render.text import note, size
 
 
@@ -54,6 +54,17 @@ def print_done(done: Iterable[Done | str]) -> tuple[int, int, int]:
         if item.problem or item.note:
             note(f"{item.path}: {item.problem or item.note}")
     return went, along, left
+
+
+def print_runs(runs: Sequence[AppliedRun], output: RowFormat) -> None:
+    columns = ("id", "at", "to", "files", "state")
+
+    def table() -> None:
+        print_table(
+            columns, [(r.id, r.at[:16].replace("T", " "), r.to, f"{r.files:,}", r.state) for r in runs], ["files"]
+        )
+
+    print_rows([{name: getattr(run, name) for name in columns} for run in runs], output, columns, table)
 
 
 def read_plan(path: str) -> Plan:
