@@ -182,28 +182,28 @@ def gain(work: Path, rounds: int) -> None:
 
 
 def ocr_gain() -> None:
-    """The text detector that comes along, by runtime, at the size of the first look."""
-    import rapidocr
+    """The bundled models that read text, whole, by engine, on the drawn pages that photoindex measures with."""
+    import importlib.util
 
-    folder = Path(rapidocr.__file__).with_name("models")
-    path = next(iter(sorted(folder.glob("*det*small*.onnx"))), None)
-    if path is None:
-        raise SystemExit(f"no detector in {folder}")
-    noise = np.random.default_rng(1).uniform(-1, 1, (1, 3, 480, 640)).astype(np.float32)
-    for rung in candidates(path, ["openvino", "onnxruntime"]):
-        if rung.absent is None:
-            print(f"text detector {rung.name}: {fastest_run(rung, {'x': noise}) * 1000:.0f} ms a picture")
+    from photoindex.models.registry import load_registry
+    from photoindex.models.spec import InstalledModel
+    from photoindex.records import AUTOMATIC
+    from photoindex.steps.ocr import engines_of
+    from photoindex.steps.ocr_choice import measure_engines
 
-
-def fastest_run(rung: Candidate, inputs: dict[str, Any]) -> float:
-    session = rung.open()
-    times = []
-    for _ in range(8):
-        began = time.perf_counter()
-        session.run(inputs)
-        times.append(time.perf_counter() - began)
-    session.close()
-    return min(times)
+    found = importlib.util.find_spec("rapidocr")
+    if found is None or found.origin is None:
+        raise SystemExit("the package rapidocr is not installed")
+    spec = load_registry(None).model("rapidocr-ppocr-v6-small")
+    with tempfile.TemporaryDirectory() as kept:
+        model = InstalledModel(spec, Path(found.origin).with_name("models"), Path(kept))
+        engines = engines_of(model)
+        rungs = [each for each in engines.rungs if each.absent is None]
+        measured = measure_engines(engines.form, rungs, model, AUTOMATIC, LONG_S)
+    slowest = max(each.seconds[1] for each in measured if each.refused is None)
+    for each in sorted(measured, key=lambda one: one.seconds.get(1, 0.0)):
+        said = each.refused or f"{1 / each.seconds[1]:.1f} pages/s, {slowest / each.seconds[1]:.1f} times the slowest"
+        print(f"reading text, {each.runtime}: {said}")
 
 
 COLD = {

@@ -17,7 +17,7 @@ from photoindex.runtimes.candidates import FAMILIES
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.ladder import Ladder
 from photoindex.steps.forms import Forms, forms_ready, make_forms, read_forms
-from photoindex.steps.forms_int8 import int8_asked, make_int8
+from photoindex.steps.forms_int8 import int8_asked, make_int8, may_be_made
 
 Vector = npt.NDArray[np.float16]
 
@@ -38,6 +38,8 @@ class Embedding:
         make_forms(installed)
         forms = read_forms(installed)
         if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
+            if may_be_made(forms, family):
+                options.doing(f"make the form of {installed.spec.name} in 8 bits, once")
             make_int8(forms, family)
         pixels, vectors = forms.check("visual")
         self._session = open_session(

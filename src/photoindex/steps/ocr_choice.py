@@ -90,6 +90,7 @@ def measure_engines(
     expected: list[tuple[str, Sequence[str]]] = []
 
     def measurer(rung: Candidate, seconds: float) -> Measurement:
+        options.doing(f"measure {rung.name}")
         said = run_apart(_PROCESS, order_for(installed, options), rung, seconds, options.stop)
         words = said.pop("texts", [])
         found = Measurement.from_json(said)
