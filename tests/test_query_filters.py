@@ -22,6 +22,7 @@ from photoindex.pure.query.values import interval
 from photoindex.records import Analysed, Face, FoundFile, Metadata, Outcome, Place, Problem, Tag, TextLine
 from photoindex.scan.documents import write_due_documents
 from photoindex.search.filtering import Filtering
+from photoindex.store import vectors as vectors_module
 from photoindex.store.filters import finding
 from photoindex.store.library import Library
 
@@ -290,19 +291,25 @@ def found(filled: tuple[Library, list[Facts]], node: Node, typed: str = "") -> s
     return set(chosen)
 
 
-def test_the_few_that_are_left_out_are_told(filled: tuple[Library, list[Facts]]) -> None:
-    library, facts = filled
-    everything = {f.photo_id for f in facts}
+@pytest.mark.parametrize("few", [0, 2_000])
+@pytest.mark.parametrize("query", ["-tag:dog", "tag:dog", "year:>1900", "-name:nowhere", "iso:>9999"])
+def test_texts_are_found_among_the_chosen_however_many_these_are(
+    filled: tuple[Library, list[Facts]], monkeypatch: pytest.MonkeyPatch, query: str, few: int
+) -> None:
+    """By their ids in the question, or by reading the list deeper."""
+    library, _ = filled
+    monkeypatch.setattr(vectors_module, "FEW", few)
     with finding(library.catalog.file) as finder:
-        for query in ("-tag:dog", "tag:dog", "year:>1900", "-name:nowhere"):
-            chosen = finder.select(Filtering(library, finder, query, lambda _: None).condition(parse(query)))
-            few = len(chosen) > len(everything) / 2
-            assert (chosen.others is None) is not few
-            assert not few or set(chosen.others or ()) == everything - set(chosen)
-            hits = library.vectors.holding([["jpg"]], 1000, every=True, among=chosen)
-            assert {i for i, _, _ in hits} == {
-                i for i, _, _ in library.vectors.holding([["jpg"]], 1000, every=True)
-            } & set(chosen)
+        chosen = finder.select(Filtering(library, finder, query, lambda _: None).condition(parse(query)))
+    whole = library.vectors.holding([["jpg"]], 1000, every=True)
+    expected = [row for row in whole if row[0] in chosen]
+    for limit in (1, 7, 1000):
+        found = library.vectors.holding([["jpg"]], limit, every=True, among=chosen)
+        assert len(found) == min(limit, len(expected))
+        assert {row[0] for row in found} <= {row[0] for row in expected}
+        if not few:  # Lance weighs words by the photos that a filter leaves, but the same for all of these
+            assert [row[1] for row in found] == [row[1] for row in expected[:limit]]
+        assert all(not text for _, _, text in library.vectors.holding([["jpg"]], limit, every=True, texts=0))
 
 
 def expected(filled: tuple[Library, list[Facts]], node: Node) -> set[int]:

@@ -28,7 +28,7 @@ def large(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
     """A library that is large by a smaller measure."""
     monkeypatch.setattr(vector_index, "INDEX_FROM", 2_000)
     monkeypatch.setattr(vectors_module, "INDEX_FROM", 2_000)
-    monkeypatch.setattr(vector_index, "_FEW", 100)
+    monkeypatch.setattr(vector_index, "FEW", 100)
     library.vectors.put_images("m", dict(enumerate(pictures())))
     return library
 
@@ -119,20 +119,32 @@ def test_a_search_in_the_middle_of_indexing_answers(large: Library) -> None:
     assert before.version < large.vectors._dataset(TABLE).version
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("kind", ["half", "far", "near"])
+def test_among_many_photos_the_answer_is_that_of_filtering_first(large: Library, indexed: bool, kind: str) -> None:
+    """Far: none of the photos is near to the query, so that the list has to be read to its end."""
+    if indexed:
+        large.vectors.keep_index(TABLE)
+    matrix = pictures().astype(np.float32)
+    query = matrix[11]
+    ranked = np.argsort(-(matrix @ query))
+    among = {"half": list(range(0, N, 2)), "far": ranked[-500:].tolist(), "near": ranked[:500].tolist()}[kind]
+    exact = [i for i in ranked.tolist() if i in set(among)][:10]
+    found = large.vectors.nearest(TABLE, query, 50, among)
+    assert len(found) == 50
+    assert {i for i, _ in found} <= set(among)
+    assert len(set(exact) & {i for i, _ in found[:10]}) >= 9
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
 @pytest.mark.parametrize(
-    ("rows", "limit", "among", "index"),
-    [
-        (100_000, 20, None, True),
-        (100_000, 20, 100, False),
-        (1_000_000, 20, 200_000, True),
-        (1_000_000, 50_000, None, False),
-    ],
+    ("rows", "limit", "index"), [(100_000, 20, True), (1_000_000, 200, True), (1_000_000, 50_000, False)]
 )
-def test_how_the_index_is_asked(rows: int, limit: int, among: int | None, index: bool) -> None:
-    asked = how_to_ask(rows, limit, among)
+def test_how_the_index_is_asked(rows: int, limit: int, index: bool) -> None:
+    asked = how_to_ask(rows, limit)
     assert asked["k"] == limit
     assert asked.get("use_index", True) is index
     if index:
         assert asked["nprobes"] * 4_096 >= 0.35 * rows
         assert asked["refine_factor"] * limit >= 400
-    assert how_to_ask(0, 20, None)["k"] == 1
+    assert how_to_ask(0, 20)["k"] == 1

@@ -5,9 +5,12 @@ A fact that is not known of a photo fulfils no condition, so `No` of it does hol
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,25 @@ class No:
     part: Condition
 
 
-class Chosen(list[int]):
-    """Ids of the photos that fulfil a condition, newest first.
+class Chosen(Collection[int]):
+    """Ids of the photos that fulfil a condition, newest first: a million are an array, not as many objects."""
 
-    `others`: those that do not, where they are fewer: to leave a few out is quicker than to name nearly all.
-    """
+    def __init__(self, photo_ids: npt.NDArray[np.int64] | Sequence[int] = ()) -> None:
+        self.ids: npt.NDArray[np.int64] = np.asarray(photo_ids, np.int64)
 
-    def __init__(self, photo_ids: Iterable[int], others: Collection[int] | None = None) -> None:
-        super().__init__(photo_ids)
-        self.others = others
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids.tolist())
+
+    def __contains__(self, photo_id: object) -> bool:
+        return bool((self.ids == photo_id).any())
+
+    def first(self, count: int) -> list[int]:
+        """The newest `count`, or all for 0."""
+        found: list[int] = (self.ids[:count] if count else self.ids).tolist()
+        return found
 
 
 Condition = Among | OneOf | Between | Within | Known | All | Any | No

@@ -126,7 +126,7 @@ class Filtering:
         vectors = self._library.vectors
         verify = first_field or (in_order and len(words) > 1)
         limit = max(1, vectors.count(DOCUMENTS))
-        found = vectors.holding([[word] for word in words], limit, every=True, texts=verify)
+        found = vectors.holding([[word] for word in words], limit, every=True, texts=None if verify else 0)
         if not verify:
             return [photo_id for photo_id, _, _ in found]
         return [photo_id for photo_id, _, text in found if _holds(text, words, in_order, first_field)]

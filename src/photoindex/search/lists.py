@@ -27,7 +27,7 @@ from photoindex.store.vectors import image_table
 # How deep each list is taken into the fusion: a photo low in one may be first in the other.
 DEPTH_FACTOR, MIN_DEPTH = 5, 200
 # So many good matches are counted; with --limit 0 every photo is listed.
-COUNTED, DEEPEST = 10_000, 10_000_000
+COUNTED, DEEPEST = 2_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-
-import numpy as np
+from functools import lru_cache
 
 from photoindex.pure.cut import Cut, Level, cut, level, understood
 from photoindex.records import FloatArray
 from photoindex.search.words import NO_ANSWERS, Answer, Answers
-from photoindex.store.background import Background, BackgroundFile
+from photoindex.store.background import Background
 from photoindex.store.library import Library, vectors_version
-from photoindex.store.vectors import Scored, image_table
+from photoindex.store.vector_index import Scored
+from photoindex.store.vectors import image_table
 
 _NOT_UNDERSTOOD = "the model does not understand these words: it sees no difference to unrelated ones"
 SUM = "pictures and sums of meanings are not cut: unrelated words say nothing about them"
@@ -23,7 +23,7 @@ def background(library: Library, model: str) -> Background | None:
     of the model."""
     table = image_table(model)
     version = library.catalog.settings().get(vectors_version(table))
-    known = BackgroundFile(library.vectors.folder, table).read()
+    known = library.vectors.background(table)
     return known if known is not None and version in (None, known.version) else None
 
 
@@ -43,7 +43,7 @@ def by_vector(
     table = image_table(model)
     if known is not None and known.mean.shape != query.shape:
         known = None  # of other vectors: nothing can be told from it
-    where = level(known.reached - known.words @ known.mean / 2) if known is not None else None
+    where = _level(known) if known is not None else None
     if known is None or where is None:
         found = library.vectors.nearest(table, query, depth, among)
         return Answers([Answer(i, s, _within(s), True, uncut) for i, s in found], len(found) == depth)
@@ -64,6 +64,12 @@ def by_vector(
 _DEEPEST = 10_000
 
 
+@lru_cache(maxsize=4)
+def _level(known: Background) -> Level | None:
+    """By identity: a process that goes on searching reads a background once."""
+    return level(known.reached - known.words @ known.mean / 2)
+
+
 def _answers(found: Scored, place: Cut, base: float, where: Level) -> list[Answer]:
     return [
         Answer(
@@ -81,7 +87,7 @@ def _match(score: float, place: Cut, where: Level) -> float:
 
 
 def _within(value: float) -> float:
-    return float(np.clip(value, 0.0, 1.0))
+    return min(max(value, 0.0), 1.0)
 
 
 def _why(n: int, score: float, base: float, place: Cut, where: Level) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from photoindex.conditions import Chosen
 from photoindex.models.registry import Registry
 from photoindex.pure.query import Node, combine, parse
 from photoindex.pure.query.tree import Field, Not, Text
@@ -32,4 +33,4 @@ def pick(
     tree = combine(parse(query) if isinstance(query, str) else query, [there])
     ids = sorted(chosen(library, tree, registry, models_dir, options))
     drawn = random.Random(seed).sample(ids, min(count, len(ids)))  # noqa: S311 - nobody's secret
-    return listed(library, drawn, SearchOptions(limit=0))
+    return listed(library, Chosen(drawn), SearchOptions(limit=0))

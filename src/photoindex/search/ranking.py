@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePath
 
+from photoindex.conditions import Chosen
 from photoindex.media.reach import trouble_with
 from photoindex.pure.fusion import reciprocal_rank_fusion
 from photoindex.records import Found, Hit, PhotoRow
@@ -15,7 +16,7 @@ from photoindex.search.lists import Asked, RankedList
 from photoindex.search.options import WEIGHTS, SearchOptions
 from photoindex.search.words import Answer
 from photoindex.store.library import Library
-from photoindex.store.vectors import Scored
+from photoindex.store.vector_index import Scored
 
 RRF_K = 60
 _LEAST_TRUST = 0.1  # of a list whose best photo does not answer: its order still counts among what was cut
@@ -25,7 +26,11 @@ _SPARE = 50  # rows asked for beyond the limit: the catalog may not know the pho
 
 def rank(library: Library, asked: Asked, lists: Mapping[str, RankedList], options: SearchOptions) -> Found:
     """The hits of a search, best first, out of its ranked lists."""
-    lists = _with_files(library, lists)
+    with library.queries.at_once():
+        return _ranked(library, asked, _with_files(library, lists), options)
+
+
+def _ranked(library: Library, asked: Asked, lists: Mapping[str, RankedList], options: SearchOptions) -> Found:
     matches = _matches(lists)
     kept = {i for i, match in matches.items() if match >= options.min_score} & _kept(lists)
     ranked = _fused(lists, options, lambda answer: answer.kept and answer.photo_id in kept)
@@ -42,9 +47,10 @@ def rank(library: Library, asked: Asked, lists: Mapping[str, RankedList], option
     return Found(hits, total, more, len(matches) - total)
 
 
-def listed(library: Library, photo_ids: Sequence[int], options: SearchOptions) -> Found:
+def listed(library: Library, photo_ids: Chosen, options: SearchOptions) -> Found:
     """Photos that only pass filters, in the order they come in."""
-    shown = _shown(library, [(photo_id, 0.0) for photo_id in photo_ids], options)
+    first = photo_ids.first(options.limit + _SPARE if options.limit and options.sort == "relevance" else 0)
+    shown = _shown(library, [(photo_id, 0.0) for photo_id in first], options)
     return Found(tuple(Hit(place, 0.0, row) for place, (_, row) in enumerate(shown, 1)), len(photo_ids))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from photoindex.conditions import Chosen
 from photoindex.errors import UsageError
 from photoindex.models.registry import Registry
 from photoindex.pure.query import Node, combine, parse
@@ -52,7 +53,7 @@ def chosen(
     """
     question = _ask(library, query, registry, models_dir, options, within)
     if not question.ranks:
-        return (question.among or [])[: options.limit or None]
+        return question.among.first(options.limit) if question.among else []
     if question.plan.terms and not options.limit:
         raise UsageError(
             "A sum of meanings, or a picture, ranks every photo: say how many of the best are meant, with --limit."
@@ -79,7 +80,7 @@ def _ask(
 
 def _answered(library: Library, question: Question, models: Models, options: SearchOptions) -> Found:
     if not question.ranks:
-        return listed(library, question.among or [], options)
+        return listed(library, question.among or Chosen(), options)
     if question.plan.terms:
         options = replace(options, mode=_mode_of_sums(options))
     asked = Asked(question.plan.texts, question.among, question.plan.terms)

@@ -77,21 +77,12 @@ def _with_all(
     library: Library, wanted: Sequence[Wanted], depth: int, among: Collection[int] | None
 ) -> tuple[list[Answer], bool]:
     groups = [word.spellings.keys() for word in wanted if word.needed]
-    read = min(depth, _READ)
-    rows = library.vectors.holding(groups, read, every=True, among=among)
-    matches = [(photo_id, bm25, match(text, wanted)) for photo_id, bm25, text in rows]
+    rows = library.vectors.holding(groups, depth, every=True, among=among, texts=_READ)
+    matches = [(photo_id, bm25, match(text, wanted)) for photo_id, bm25, text in rows[:_READ]]
     found = [_text_answer(i, met, True, "") for i, met in _ordered(matches) if met.whole]
-    if len(rows) < read or read == depth:
-        return found, len(rows) == depth
-    have = {answer.photo_id for answer in found}
-    further = library.vectors.holding(groups, depth, every=True, among=among, texts=False)
-    least = found[-1] if found else None
-    found += [
-        Answer(i, least.score if least else 0.0, least.match if least else 0.0, True, _WHOLE)
-        for i, _, _ in further
-        if i not in have
-    ]
-    return found, len(further) == depth
+    score, share = (found[-1].score, found[-1].match) if found else (0.0, 0.0)
+    found += [Answer(photo_id, score, share, True, _WHOLE) for photo_id, _, _ in rows[_READ:]]
+    return found, len(rows) == depth
 
 
 def _with_some(library: Library, wanted: Sequence[Wanted], among: Collection[int] | None, alone: bool) -> list[Answer]:

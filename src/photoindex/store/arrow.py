@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from photoindex.conditions import Chosen
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,6 +37,14 @@ def to_arrow(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
             return pa.array([_sound(value) for value in column], type=kind)
 
     return pa.table({name: typed(name, column) for name, column in zip(columns, values, strict=True)})
+
+
+def ids_table(photo_ids: Collection[int], name: str = "photo_id") -> Any:
+    """A pyarrow table of one column of ids."""
+    import pyarrow as pa
+
+    ids = photo_ids.ids if isinstance(photo_ids, Chosen) else list(photo_ids)
+    return pa.table({name: pa.array(ids, pa.int64())})
 
 
 def _sound(value: Any) -> Any:

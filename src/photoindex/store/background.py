@@ -16,7 +16,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Background:
     """`words` (n, width): everyday texts that the model understands, `crowd` (m, width): those it does not;
     `reached` (n,): the cosine of the nearest photo to each word; `mean` (width,): of the photos' vectors;
@@ -43,13 +43,17 @@ class BackgroundFile:
         self.folder = folder
         self.path = folder / f"{table}.background.npz"
 
-    def read(self) -> Background | None:
-        """None where there is none, or it is of another form and has to be made again."""
+    def read(self, *, photos: bool = True) -> Background | None:
+        """None where there is none, or it is of another form and has to be made again.
+
+        Without `photos`, which are many, these are empty: a search does not ask which were counted.
+        """
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError), np.load(self.path) as saved:
             words, crowd, reached, mean = (
                 saved[name].astype(np.float32) for name in ("words", "crowd", "reached", "mean")
             )
-            return Background(words, crowd, reached, mean, saved["photos"], str(saved["source"]))
+            counted = saved["photos"] if photos else np.empty(0, np.int64)
+            return Background(words, crowd, reached, mean, counted, str(saved["source"]))
         return None
 
     def rename(self, table: str) -> None:

@@ -14,6 +14,7 @@ from photoindex.store.arrow import decode_path, delete_matching, encode_path, in
 from photoindex.store.connection import CatalogFile
 from photoindex.store.facts import FACT_TABLES, fact_rows
 from photoindex.store.other_models import set_aside, take_back
+from photoindex.store.remembered import remembered
 from photoindex.store.tag_scores import derive_tags
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class Catalog:
     # -- settings
 
     def settings(self) -> dict[str, str]:
-        with self.file.read() as con:
-            return dict(con.execute("SELECT key, value FROM settings").fetchall())
+        return dict(remembered(self.file, "SELECT key, value FROM settings"))
 
     def set_setting(self, key: str, value: str) -> None:
         self.set_settings({key: value})

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from photoindex.errors import (
     LibraryBusy,
@@ -49,6 +49,7 @@ class CatalogFile:
         self._known = False
         self._engine: DuckDBPyConnection | None = None
         self._readers = 0
+        self.answers: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {}  # see `remembered`
 
     @contextlib.contextmanager
     def read(self) -> Iterator[DuckDBPyConnection]:

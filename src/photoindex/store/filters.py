@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from typing import Any as AnyValue
 
 from photoindex.conditions import All, Among, Any, Between, Chosen, Condition, Known, No, OneOf, Within
-from photoindex.store.arrow import decode_path, to_arrow
+from photoindex.store.arrow import decode_path, ids_table
 from photoindex.store.connection import CatalogFile
+from photoindex.store.remembered import remembered
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,8 +81,8 @@ _TEXTS = {
 class Finder:
     """Questions that find photos, all of them to one state of the catalog."""
 
-    def __init__(self, con: DuckDBPyConnection) -> None:
-        self._con = con
+    def __init__(self, con: DuckDBPyConnection, file: CatalogFile) -> None:
+        self._con, self._file = con, file
 
     def select(self, condition: Condition) -> Chosen:
         """Photos that fulfil it and have a file, newest first."""
@@ -90,25 +91,18 @@ class Finder:
         where = f"(p.photo_id IN (SELECT photo_id FROM files WHERE photo_id IS NOT NULL) AND {where})"  # noqa: S608
         photos = f"FROM photos p LEFT JOIN metadata m USING (photo_id) {question.joins()} WHERE"
         try:
-            ids = self._ids(f"{photos} {where} ORDER BY m.taken_at DESC NULLS LAST, p.photo_id", question.values)
-            most = 2 * len(ids) > self._con.execute("SELECT count(*) FROM photos").fetchall()[0][0]
-            return Chosen(ids, self._ids(f"{photos} NOT {where}", question.values) if most else None)
+            sql = f"SELECT p.photo_id {photos} {where} ORDER BY m.taken_at DESC NULLS LAST, p.photo_id"
+            return Chosen(self._con.execute(sql, question.values).fetchnumpy()["photo_id"])
         finally:
             for name in question.tables:
                 self._con.unregister(name)
-
-    def _ids(self, rest: str, values: list[AnyValue]) -> list[int]:
-        found: list[int] = (
-            self._con.sql(f"SELECT p.photo_id {rest}", params=values).to_arrow_table()["photo_id"].to_pylist()
-        )
-        return found
 
     def values(self, fact: str) -> list[str]:
         """The values of a fact in this library, each once: camera, lens, format, city, ..., tag, category."""
         sql = _VALUES.get(fact) or (
             f"SELECT DISTINCT {_VALUE[fact]} FROM {'places c' if _VALUE[fact].startswith('c.') else 'metadata m'}"  # noqa: S608
         )
-        return [row[0] for row in self._con.execute(sql).fetchall() if row[0] is not None]
+        return [row[0] for row in remembered(self._file, sql) if row[0] is not None]
 
     def tags_in(self, categories: Collection[str]) -> list[str]:
         """The tags that make up these categories."""
@@ -120,7 +114,7 @@ class Finder:
         if among is None:
             rows = self._con.execute("SELECT photo_id, path FROM files WHERE photo_id IS NOT NULL").fetchall()
         else:
-            self._con.register("asked", to_arrow(["photo_id"], [(i,) for i in self.select(among)]))
+            self._con.register("asked", ids_table(self.select(among)))
             rows = self._con.execute("SELECT photo_id, path FROM files SEMI JOIN asked USING (photo_id)").fetchall()
             self._con.unregister("asked")
         return [(row[0], decode_path(row[1])) for row in rows]
@@ -134,7 +128,7 @@ class Finder:
 def finding(file: CatalogFile) -> Iterator[Finder]:
     """A `Finder` for the moment of one search."""
     with file.read() as con:
-        yield Finder(con)
+        yield Finder(con, file)
 
 
 class _Question:
@@ -172,7 +166,7 @@ class _Question:
     def _among(self, photo_ids: Collection[int]) -> str:
         name = f"among_{len(self.tables)}"
         self.tables.append(name)
-        self._con.register(name, to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+        self._con.register(name, ids_table(photo_ids))
         return f"(p.photo_id IN (SELECT photo_id FROM {name}))"  # noqa: S608
 
     def _one_of(self, fact: str, values: tuple[str, ...]) -> str:

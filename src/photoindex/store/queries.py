@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import PurePath
@@ -28,8 +29,9 @@ from photoindex.records import (
     Tag,
     TextLine,
 )
-from photoindex.store.arrow import decode_path, encode_path, to_arrow
+from photoindex.store.arrow import decode_path, encode_path, ids_table, to_arrow
 from photoindex.store.connection import CatalogFile
+from photoindex.store.remembered import remembered
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,21 +69,23 @@ class Queries:
     def __init__(self, file: CatalogFile) -> None:
         self._file = file
 
+    def at_once(self) -> AbstractContextManager[object]:
+        """For several questions to one state of the catalog, which is opened once for them."""
+        return self._file.read()
+
     def rows(self, photo_ids: Sequence[int]) -> dict[int, PhotoRow]:
         """One row a photo, its first present file, or a missing one where no file is present."""
-        sql = _ROWS + " QUALIFY row_number() OVER (PARTITION BY photo_id ORDER BY missing_since NULLS FIRST, path) = 1"
-        return {row.photo_id: row for row in self._rows(sql, photo_ids)}
+        rows: dict[int, PhotoRow] = {}
+        for row in sorted(self._rows(_ROWS, photo_ids), key=lambda row: (row.missing, encode_path(row.path))):
+            rows.setdefault(row.photo_id, row)
+        return rows
 
     def with_files(self, photo_ids: Collection[int]) -> set[int]:
         """Those of these photos that a file holds, present or missing; a file that was edited holds another photo."""
         with self._file.read() as con:
-            con.register("asked", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
-            return {
-                row[0]
-                for row in con.execute(
-                    "SELECT DISTINCT photo_id FROM files SEMI JOIN asked USING (photo_id)"
-                ).fetchall()
-            }
+            con.register("asked", ids_table(photo_ids))
+            found = con.execute("SELECT photo_id FROM files SEMI JOIN asked USING (photo_id)").fetchnumpy()
+        return set(found["photo_id"].tolist())
 
     def file_rows(self) -> list[PhotoRow]:
         """A row for every present file of a known photo, by path; hard links to one file are that file once."""
@@ -110,14 +114,14 @@ class Queries:
 
     def metadata(self, photo_ids: Collection[int]) -> dict[int, Metadata]:
         with self._file.read() as con:
-            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            con.register("wanted", ids_table(photo_ids))
             sql = f"SELECT photo_id, {', '.join(_METADATA)} FROM metadata SEMI JOIN wanted USING (photo_id)"  # noqa: S608
             return {row[0]: _metadata(row[1:]) for row in con.execute(sql).fetchall()}
 
     def document_parts(self, photo_ids: Collection[int]) -> dict[int, DocumentParts]:
         """The texts of these photos, by field, for the full-text index and for `--explain`."""
         with self._file.read() as con:
-            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in set(photo_ids)]))
+            con.register("wanted", ids_table(set(photo_ids)))
             rows = con.execute(_DOCUMENT_PARTS).fetchall()
         return {
             row[0]: DocumentParts(
@@ -143,16 +147,21 @@ class Queries:
         `shares_of` says what each of the names that some photo has counts; photos with less than `least` of it are
         left out, unless all of it is less.
         """
+        lower: dict[str, list[str]] = {}
+        for (tag,) in remembered(self._file, "SELECT DISTINCT tag FROM tags"):
+            lower.setdefault(tag.lower(), []).append(tag)
+        shares = shares_of({name for name in names if name in lower})
+        if not shares:
+            return []
+        asked = [(tag, share) for name, share in shares.items() for tag in lower[name]]
+        needed = least if sum(shares.values()) >= least else 0.0
         with self._file.read() as con:
-            con.register("asked", to_arrow(["name"], [(name,) for name in names]))
-            shares = shares_of({row[0] for row in con.execute(_TAGS_ASKED).fetchall()})
-            if not shares:
-                return []
-            con.register("shares", to_arrow(["name", "share"], list(shares.items())))
-            con.register("among", to_arrow(["photo_id"], [(i,) for i in among or ()]))
-            narrowed = "" if among is None else "AND photo_id IN (SELECT photo_id FROM among)"
-            needed = least if sum(shares.values()) >= least else 0.0
-            return con.execute(_TAGGED.format(narrowed), [needed, limit]).fetchall()
+            rows = [(*row, 1 << min(n, 62)) for n, row in enumerate(asked)]
+            con.register("shares", to_arrow(["tag", "share", "bit"], rows))
+            con.register("among", ids_table(among or ()))
+            narrowed = "" if among is None else "SEMI JOIN among USING (photo_id)"
+            found = con.execute(_TAGGED.format(narrowed), [needed, limit]).fetchall()
+        return [(*row, sorted(tag for n, (tag, _) in enumerate(asked) if bits >> n & 1)) for *row, bits in found]
 
     def failures(self) -> list[Failure]:
         """What could not be read or analysed: folders, files, then steps."""
@@ -223,7 +232,7 @@ class Queries:
 
     def _rows(self, sql: str, photo_ids: Sequence[int]) -> list[PhotoRow]:
         with self._file.read() as con:
-            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            con.register("wanted", ids_table(photo_ids))
             return [_photo_row(row) for row in con.execute(sql).fetchall()]
 
 
@@ -247,14 +256,9 @@ LEFT JOIN metadata m USING (photo_id)
 LEFT JOIN places c USING (photo_id)
 LEFT JOIN captions s USING (photo_id)
 """
-# Of many rows there are few tags: those are made lower case, not the rows.
-_TAGS_ASKED = """
-SELECT DISTINCT lower(tag) FROM (SELECT DISTINCT tag FROM tags) WHERE lower(tag) IN (SELECT name FROM asked)
-"""
 _TAGGED = """
-SELECT photo_id, sum(share) AS held, max(score) AS best, list(tag ORDER BY tag)
-FROM tags JOIN shares ON lower(tag) = name {} GROUP BY photo_id HAVING held >= ?
-ORDER BY held DESC, best DESC, photo_id LIMIT ?
+SELECT photo_id, sum(share) AS held, max(score) AS best, bit_or(bit) FROM tags JOIN shares USING (tag) {}
+GROUP BY photo_id HAVING held >= ? ORDER BY held DESC, best DESC, photo_id LIMIT ?
 """
 _FAILURES = """
 SELECT path, 'walk', code, message, NULL FROM walk_problems

@@ -25,10 +25,9 @@ import numpy.typing as npt
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
 from photoindex.store.among import best_among, sorted_ids
-from photoindex.store.background import BackgroundFile
+from photoindex.store.background import Background, BackgroundFile
 from photoindex.store.terms import TermsFile, read_terms, write_terms
-from photoindex.store.vector_index import FEW, INDEX_FROM, keep_index, nearest
-from photoindex.store.vector_index import Scored as Scored
+from photoindex.store.vector_index import FEW, INDEX_FROM, Scored, keep_index, nearest
 
 DOCUMENTS = "documents"
 TERMS = "terms.txt"
@@ -42,6 +41,7 @@ _DELETED_AT_ONCE = 10_000
 _KEPT_VERSIONS = timedelta(minutes=5)
 # What a process keeps of each table: the index of a million vectors takes 140 MB.
 _INDEX_CACHE, _METADATA_CACHE = 1 << 30, 128 << 20
+Read = TypeVar("Read")
 Ask = TypeVar("Ask", bound=Callable[..., Any])
 
 
@@ -73,6 +73,7 @@ class Vectors:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._files: dict[Path, tuple[tuple[int, int, int], Any]] = {}
         self._sessions: dict[str, tuple[tuple[int, int], Any]] = {}
 
     # -- reading
@@ -145,7 +146,12 @@ class Vectors:
 
     def terms(self) -> TermsFile:
         """The words of the documents, as the last `refresh_terms` counted them."""
-        return read_terms(self.folder / TERMS)
+        return self._kept(self.folder / TERMS, lambda: read_terms(self.folder / TERMS))
+
+    def background(self, table: str) -> Background | None:
+        """What the last scan measured of a table of image vectors, without the photos that it counted."""
+        file = BackgroundFile(self.folder, table)
+        return self._kept(file.path, lambda: file.read(photos=False))
 
     @_again
     def vectors_of(self, table: str, photo_ids: Collection[int]) -> dict[int, npt.NDArray[np.float16]]:
@@ -269,6 +275,17 @@ class Vectors:
                     self._write(name, lambda tb: tb.optimize(cleanup_older_than=timedelta(0), delete_unverified=True))
 
     # -- inside
+
+    def _kept(self, path: Path, read: Callable[[], Read]) -> Read:
+        """What a file holds, read again only where another has taken its place."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return read()
+        seen, held = self._files.get(path, (None, None))
+        if seen != (state := (stat.st_ino, stat.st_size, stat.st_mtime_ns)):
+            self._files[path] = state, (held := read())
+        return cast("Read", held)
 
     def _dataset(self, table: str) -> Any:
         """The table as it is now. What Lance has read of it is kept for the next question, until the folder is

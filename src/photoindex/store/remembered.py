@@ -1,0 +1,41 @@
+"""Answers to questions that only another state of the catalog changes, kept by a process that only reads it.
+
+A search asks for the settings, the names of tags and the like each time, and opening the file takes longer than reading
+them. A writing process keeps nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from photoindex.store.connection import CatalogFile
+
+# File systems tell time in steps of some milliseconds: what was written just now may be written again at the same time.
+_SETTLED_NS = 1_000_000_000
+
+
+def remembered(file: CatalogFile, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a question without parameters: a text of this program, of which there are few."""
+    state = _state(file)
+    kept = file.answers.get(sql)
+    if kept is not None and state is not None and kept[0] == state:
+        rows: list[tuple[Any, ...]] = kept[1]
+        return rows
+    with file.read() as con:
+        rows = con.execute(sql).fetchall()
+    if state is not None:
+        file.answers[sql] = state, rows
+    return rows
+
+
+def _state(file: CatalogFile) -> tuple[int, int, int] | None:
+    """What tells this state of the file from any other; None where nothing does."""
+    if file.writable:
+        return None
+    try:
+        stat = file.path.stat()
+    except OSError:
+        return None
+    settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if settled else None
