@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -40,6 +41,17 @@ def test_counts_are_of_whole_terms() -> None:
 def test_edits_count_changed_neighbours_once(one: str, other: str, distance: int) -> None:
     assert edits(one, other, 3) == edits(other, one, 3) == distance
     assert edits(one, other, 0) == (0 if one == other else 1)
+
+
+def test_words_are_counted_and_completed_in_any_vocabulary() -> None:
+    rng = random.Random(1)
+    for size in (0, 1, 2, 3, 40):
+        words = {"".join(rng.choices("abü", k=rng.randrange(1, 6))) for _ in range(size)}
+        counts = {word: n for n, word in enumerate(words, 1)}
+        known = Terms(b"\n" + b"".join(sorted(f"{term}\t{count}\n".encode() for term, count in counts.items())))
+        for asked in (*words, "a", "ü", "ba", "abab", "z", ""):
+            assert known.count(asked) == counts.get(asked, 0)
+            assert dict(known.beginning(asked)) == {w: n for w, n in counts.items() if w.startswith(asked)}
 
 
 def test_a_word_begun_or_part_of_a_longer_one_is_completed() -> None:

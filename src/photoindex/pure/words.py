@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from math import log
@@ -127,9 +127,9 @@ def _spans(query: str) -> dict[str, tuple[int, int]]:
 
 def match(document: str, wanted: Sequence[Wanted]) -> Match:
     """How a document (fields parted by FIELD_END, in the order of FIELDS) answers the words."""
-    fields = [text.split() for text in document.split(FIELD_END)]
-    held = [(name, set(words)) for name, words in zip(FIELDS, fields, strict=False)]
-    found = [_found(word, held) for word in wanted]
+    held = [(name, text.split()) for name, text in zip(FIELDS, document.split(FIELD_END), strict=False)]
+    words = set(document.split())
+    found = [_found(word, held, words) for word in wanted]
     best = [
         max(all_met, key=lambda met: (met.quality * FIELDS[met.field], met.spelling), default=None) for all_met in found
     ]
@@ -146,11 +146,16 @@ def match(document: str, wanted: Sequence[Wanted]) -> Match:
     )
 
 
-def _found(word: Wanted, held: Sequence[tuple[str, set[str]]]) -> list[Met]:
+def _found(word: Wanted, held: Sequence[tuple[str, Sequence[str]]], words: Set[str]) -> list[Met]:
+    """The word as each field holds it; `words` are those of all fields, most of which are no spelling of it."""
+    there = word.spellings.keys() & words
+    if not there:
+        return []
     return [
         Met(word.term, spelling, word.spellings[spelling], name)
-        for name, words in held
-        for spelling in word.spellings.keys() & words
+        for name, field in held
+        for spelling in there
+        if spelling in field
     ]
 
 
