@@ -29,6 +29,7 @@ from photoindex.runtimes.calibration import RUN_S, calibrate, pick, rank
 from photoindex.runtimes.candidates import Candidate, Purpose, candidates
 from photoindex.runtimes.faults import agreement
 from photoindex.runtimes.measure import Measurement
+from photoindex.runtimes.selection import select
 from photoindex.runtimes.session import Arrays
 
 BATCHES = (1, 2, 4, 8)
@@ -137,7 +138,7 @@ def grid(models: dict[str, dict[str, Any]], work: Path, budget_s: float) -> list
         path, probe, expected = make_form(work / name.replace(" ", "-").replace("/", "-"), config)
         for purpose in PURPOSES:
             began = time.monotonic()
-            rungs = [each for each in candidates(path, purpose=purpose) if each.absent is None]
+            rungs = select(candidates(path, purpose=purpose), None, name)
             found = calibrate(path, rungs, probe, expected, kept_in=None, purpose=purpose, budget_s=budget_s)
             took = time.monotonic() - began
             tasks += judge(name, purpose, found, measured_well(path, rungs, probe, expected, purpose))
@@ -158,7 +159,7 @@ def print_grid(tasks: Sequence[Task]) -> bool:
 def gain(work: Path, rounds: int) -> None:
     """The chosen runtime at its batch size beside torch in float32 with batch 1, in turns, on ViT-B-32."""
     path, probe, expected = make_form(work / "gain", vit(768, 12))
-    rungs = {each.name: each for each in candidates(path) if each.absent is None}
+    rungs = {each.name: each for each in select(candidates(path), None, "ViT-B-32")}
     found = calibrate(path, list(rungs.values()), probe, expected, kept_in=None, budget_s=40.0)
     chosen = pick(found, "scan")
     if chosen is None:
