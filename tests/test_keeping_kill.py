@@ -117,6 +117,8 @@ def test_whenever_it_is_killed_it_can_be_done_again(name: str, tmp_path: Path) -
         if name == "backup":
             assert (folder / "backup.zip").read_bytes()[:2] in (b"an", b"PK")
         act(name, folder)
+        if name == "forget":  # what was forgotten in the catalog alone is nobody's any more
+            list(repair(folder / "library"))
         assert kept.state(Library.open(folder / "library")) == after, f"{nth} of {total}"
         assert problems(folder / "library") == set()
         assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,22 +128,20 @@ def _add_thumbnails(library: Library, copy: Library, made: BackupWriter) -> int:
     """Those of the photos in the copied catalog, in one tar for the first two digits of their SHA-256."""
     count, folder = 0, library.folder / "cache" / "thumbnails"
     for first in sorted(path.name for path in folder.glob("[0-9a-f][0-9a-f]")):
-        paths = list(_whole(library, shas_from(copy.catalog.file, first)))
-        if paths:
+        shas = sorted(shas_from(copy.catalog.file, first))
+        if shas:
             with made.member(f"{THUMBNAILS}/{first}.tar") as sink, tarfile.open(fileobj=sink, mode="w|") as tar:
-                for path in paths:
-                    tar.add(path, path.name, recursive=False, filter=_plain)
-            count += len(paths)
+                count += sum(_add_thumbnail(tar, library.thumbnail_path(sha256)) for sha256 in shas)
     return count
 
 
-def _whole(library: Library, shas: set[str]) -> Iterator[Path]:
-    return (path for sha256 in sorted(shas) if (path := library.thumbnail_path(sha256)).is_file())
-
-
-def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without the owner, whose name is nobody's business."""
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mode = 0o644
-    return info
+def _add_thumbnail(tar: tarfile.TarFile, path: Path) -> bool:
+    """Whether there was one. It is read first: a scan may replace or remove it just now."""
+    try:
+        jpeg = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    info = tarfile.TarInfo(path.name)
+    info.size = len(jpeg)
+    tar.addfile(info, io.BytesIO(jpeg))
+    return True

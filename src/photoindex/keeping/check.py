@@ -39,6 +39,8 @@ def check(
     LibraryNotFound, LibraryTooNew, and LibraryBusy where the catalog cannot be had at all.
     """
     library = Library.open(folder)
+    with contextlib.suppress(LibraryCorrupt), library.catalog.file.read():
+        pass  # an older library is upgraded now: that needs the lock
     with _undisturbed(folder) as busy:
         found = list(_check(library, registry, models_dir, quick, tell))
     return found if busy is None else [busy, *(f for f in found if f.code not in _OF_A_RUNNING_SCAN)]
