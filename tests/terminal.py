@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 
 from conftest import Shell
@@ -17,10 +18,16 @@ def silent(_: bytes) -> bytes:
 
 
 def on_terminal(
-    run: Shell, *arguments: str, columns: int = 80, answer: Callable[[bytes], bytes] = silent, code: int = 0
+    run: Shell,
+    *arguments: str,
+    columns: int = 80,
+    answer: Callable[[bytes], bytes] = silent,
+    code: int = 0,
+    keys: bool = False,
 ) -> str:
     """What a command writes to a terminal of so many columns, each of 10 x 20 pixels. `answer`: what the terminal
-    types for a part that was written to it."""
+    types for a part that was written to it; `keys`: only once the command reads key by key, as it drops what was typed
+    before it asked."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, columns * 10, 800))
     env = {**os.environ, "PHOTOINDEX_HOME": str(run.home), "TERM": "xterm-256color"}
@@ -30,7 +37,9 @@ def on_terminal(
         written = b""
         while part := _read(terminal):
             written += part
-            os.write(terminal, answer(part))
+            if typed := answer(part):
+                _wait(lambda: not keys or _reads_keys(terminal) or process.poll() is not None)
+                os.write(terminal, typed)
         os.close(terminal)
     assert process.returncode == code, written.decode(errors="replace")
     return written.decode().replace("\r\n", "\n")
@@ -41,3 +50,12 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:  # how Linux says that the other end was closed
         return b""
+
+
+def _reads_keys(terminal: int) -> bool:
+    return not termios.tcgetattr(terminal)[3] & termios.ICANON
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    while not until():
+        time.sleep(0.005)

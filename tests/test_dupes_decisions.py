@@ -109,11 +109,17 @@ def test_decisions_are_listed_exported_imported_and_revoked(run: Shell, pictures
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"photos": [{"photo": "ab", "copies": 2}]}, "decisions[0]: ValueError: 'ab' is no SHA-256"),
-        ({"decision": "perhaps"}, "decisions[0]: decision 'perhaps'"),
-        ({"decided_at": "yesterday"}, "decisions[0]: ValueError"),
+        ({"photos": [{"photo": "ab", "copies": 2}]}, "decisions[0].photos[0].photo: 'ab' is no SHA-256."),
+        ({"photos": [{"photo": "a" * 64, "copies": 0}]}, "decisions[0].photos[0].copies: 0 is no number of files"),
+        ({"photos": [{"photo": "a" * 64, "copies": "2"}]}, "decisions[0].photos[0].copies: '2' is no number of files"),
+        ({"photos": ["a"]}, "decisions[0].photos[0].photo: 'a' is no SHA-256."),
         ({"photos": [{"photo": "a" * 64, "copies": 1}]}, "two files or more"),
-        ({"photos": None}, "decisions[0]: TypeError"),
+        ({"photos": None}, "decisions[0].photos: None is no array of photos."),
+        ({"decision": "perhaps"}, "no decision is called 'perhaps'. There are: not-duplicates, keep-all, keep-this."),
+        ({"decision": "keep-this"}, "decisions[0].keeper: None is none of the photos of this decision."),
+        ({"keeper": "a" * 64}, "decisions[0].keeper: with 'keep-all' it should be null."),
+        ({"decided_at": "yesterday"}, "decisions[0].decided_at: 'yesterday' is no time such as"),
+        ({"decided_at": 3}, "decisions[0].decided_at: 3 is no time such as"),
     ],
 )
 def test_a_wrong_file_of_decisions_is_refused_with_the_place(
@@ -125,6 +131,8 @@ def test_a_wrong_file_of_decisions_is_refused_with_the_place(
     file = tmp_path / "wrong.json"
     file.write_text(json.dumps({"format": "photoindex decisions 1", "decisions": [item]}))
     assert message in run("dupes", "decisions", "import", file, code=2).err
+    file.write_text(json.dumps({"format": "photoindex decisions 1", "decisions": ["a"]}))
+    assert "decisions[0]: 'a' is no object" in run("dupes", "decisions", "import", file, code=2).err
     file.write_text("[]")
     assert "no file of decisions" in run("dupes", "decisions", "import", file, code=2).err
     assert run("dupes", "decisions", "list", "--format", "json").json == []

@@ -1,56 +1,31 @@
-"""`photoindex dupes`."""
+"""`photoindex dupes` and `photoindex dupes plan`."""
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
+from photoindex.cli.browser import show_in_browser
 from photoindex.cli.dupes_apply import apply, undo
 from photoindex.cli.dupes_decisions import decide, decisions
+from photoindex.cli.dupes_options import Choice, ThresholdOption, folders, with_choice
+from photoindex.cli.dupes_review import review
 from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
+from photoindex.cli.showing import OpenOption, SheetOption
 from photoindex.errors import UsageError
 from photoindex.render.output import Format, PlanFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
-    from photoindex.dupes import DupeOptions
-    from photoindex.store.library import Library
+    from collections.abc import Sequence
 
-_TIERS = "identical, same-pixels, re-encoded, edited, raw+jpeg, live, burst, similar"
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-TierOption = Annotated[
-    list[str] | None,
-    typer.Option("--tier", help=f"Only these tiers: {_TIERS}, all. Repeat it.", show_default="all but similar"),
-]
-WithoutOption = Annotated[
-    list[str] | None, typer.Option("--without", help="Leave out a tier. Repeat it.", show_default=False)
-]
-KeepOption = Annotated[
-    str | None,
-    typer.Option(
-        "--keep",
-        metavar="RULES",
-        help="What decides which file to keep, in order.",
-        show_default="original,resolution,compression,earliest,metadata,sharpness,name,path",
-    ),
-]
-PreferOption = Annotated[
-    list[str] | None,
-    typer.Option("--prefer", metavar="FOLDER", help="Keep what lies here. Repeat it.", show_default=False),
-]
-ProtectOption = Annotated[
-    list[str] | None,
-    typer.Option("--protect", metavar="FOLDER", help="Never let go of what lies here. Repeat it.", show_default=False),
-]
-InOption = Annotated[
-    list[str] | None,
-    typer.Option("--in", metavar="FOLDER", help="Only groups with a file in this folder.", show_default=False),
-]
+    from photoindex.dupes import DupeOptions
+    from photoindex.records import Group
+    from photoindex.store.library import Library
 
 
 class _ListsByDefault(TyperGroup):
@@ -65,6 +40,7 @@ class _ListsByDefault(TyperGroup):
 def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_ListsByDefault)
     group.command("list")(dupes)
+    group.command("review")(review)
     group.command("plan")(plan)
     group.command("apply")(apply)
     group.command("decide")(decide)
@@ -73,26 +49,28 @@ def register(app: typer.Typer) -> None:
     app.command("undo")(undo)
 
 
+@with_choice
 def dupes(
-    folders: Annotated[
+    given: Annotated[
         list[str] | None,
         typer.Argument(metavar="[FOLDER]...", help="With --against: where to look.", show_default=False),
     ] = None,
     library: LibraryOption = None,
-    tier: TierOption = None,
-    without: WithoutOption = None,
-    keep: KeepOption = None,
-    prefer: PreferOption = None,
-    protect: ProtectOption = None,
-    inside: InOption = None,
-    min_size: Annotated[
-        str | None, typer.Option("--min-size", metavar="BYTES", help="Leave out smaller files: 500k, 2M.")
-    ] = None,
-    threshold: Annotated[
-        int, typer.Option(min=0, max=64, help="PDQ bits (of 256) up to which pictures are compared.")
-    ] = 31,
+    *,
+    choice: Choice,
+    threshold: ThresholdOption = 31,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="At most so many groups; 0 for all.",
+            show_default="all in a list, 1,000 on a page",
+        ),
+    ] = None,
+    browser: OpenOption = False,
+    sheet: SheetOption = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,40 +83,79 @@ def dupes(
 ) -> None:
     """List duplicate photos by tier, which of each group to keep, and why. Deletes nothing.
 
+    `dupes --open` shows them side by side in the browser, `dupes review` asks about one group after the other.
     `dupes --against ~/Photos /media/card` tells what of a card is in the library already; the card is only read.
     `dupes plan` writes down what could go, to read and edit; `dupes apply` moves that into quarantine. `dupes decide`
     settles a group for good; `dupes decisions` lists, exports, imports and revokes that.
     """
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
-    from photoindex.render.dupes import print_groups
 
-    options = _options(tier, without, keep, prefer, protect, inside, min_size, threshold)
+    options = choice.options(threshold=threshold, decided=decided)
     opened, _ = open_library(library)
     if against:
-        raise typer.Exit(_against(opened, folders, against, options, output, null, missing, exit_code))
-    if folders or missing:
+        if sheet is not None or browser or limit is not None:
+            raise UsageError("--sheet, --open and --limit show groups; --against lists files. Leave them out.")
+        raise typer.Exit(_against(opened, given, against, options, output, null, missing, exit_code))
+    if given or missing:
         raise UsageError(
             "Folders and --missing go with --against FOLDER; to limit the list to a folder use --in FOLDER."
         )
     if threshold > CONFIDENT_THRESHOLD:
         note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
-    groups = find(opened, replace(options, decided=decided))
-    print_groups(groups, output, null)
+    showing = _Showing(output, null, limit, browser, sheet)
+    groups = find(opened, options)
+    showing.show(opened, groups)
     raise typer.Exit(1 if exit_code and groups else 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """In which form groups are shown: printed, as a page, or both where a format for programs was asked for."""
+
+    output: Format
+    null: bool
+    limit: int | None
+    browser: bool
+    sheet: str | None
+
+    def __post_init__(self) -> None:
+        if self.sheet is not None:
+            self._path()
+
+    def _path(self) -> Path:
+        from photoindex.web.page import sheet_path, temporary_path
+
+        return temporary_path() if self.sheet is None else sheet_path(self.sheet)
+
+    def show(self, library: Library, groups: Sequence[Group]) -> None:
+        from photoindex.render.dupes import note_summary, print_groups
+
+        page = self.browser or self.sheet is not None
+        if page and groups:
+            make_page(self._path(), library, groups, self.limit, self.browser)
+        if not page or self.output is not Format.table or self.null:
+            print_groups(groups, self.output, self.null, self.limit or 0)
+        note_summary(groups)
+
+
+def make_page(path: Path, library: Library, groups: Sequence[Group], limit: int | None, browser: bool) -> None:
+    """Write groups to a page, tell what it leaves out, and show it in the browser where that is wanted."""
+    from photoindex.web.dupes_page import MOST_GROUPS, write_dupes_page
+
+    page = write_dupes_page(path, "Duplicates", groups, library.thumbnail_path, MOST_GROUPS if limit is None else limit)
+    for line in page.limits():
+        note(line)
+    note(f"The groups side by side are in {path}")
+    if browser:
+        show_in_browser(path)
+
+
+@with_choice
 def plan(
     library: LibraryOption = None,
-    tier: TierOption = None,
-    without: WithoutOption = None,
-    keep: KeepOption = None,
-    prefer: PreferOption = None,
-    protect: ProtectOption = None,
-    inside: InOption = None,
-    min_size: Annotated[
-        str | None, typer.Option("--min-size", metavar="BYTES", help="Leave out smaller files: 500k, 2M.")
-    ] = None,
+    *,
+    choice: Choice,
     decided: Annotated[
         bool, typer.Option("--decided", help="Only groups of which you decided what to keep, of every tier.")
     ] = False,
@@ -158,10 +175,9 @@ def plan(
     if check is not None:
         note_plan(read_plan(check))
         return
-    tiers = tier or ([*DUPLICATES] if decided else [IDENTICAL, SAME_PIXELS])
-    options = _options(tiers, without, keep, prefer, protect, inside, min_size, 31)
+    options = choice.options(DUPLICATES if decided else (IDENTICAL, SAME_PIXELS), decided=decided)
     opened, _ = open_library(library)
-    made = make_plan(opened, replace(options, decided=decided))
+    made = make_plan(opened, options)
     print_plan(made.plan, output)
     for line in made.notes:
         note(line)
@@ -170,7 +186,7 @@ def plan(
 
 def _against(
     library: Library,
-    folders: list[str] | None,
+    given: list[str] | None,
     within: list[str],
     options: DupeOptions,
     output: Format,
@@ -181,57 +197,10 @@ def _against(
     from photoindex.dupes import against
     from photoindex.render.dupes import print_arrivals
 
-    if not folders:
+    if not given:
         raise UsageError("--against needs the folders to look in: photoindex dupes --against ~/Photos /media/card")
     if options.folders:
         raise UsageError("--in does not go with --against, whose own FOLDER says which part of the library counts.")
-    arrivals = against(library, _folders(folders), _folders(within), options)
+    arrivals = against(library, folders(given), folders(within), options)
     found, unreadable = print_arrivals(arrivals, output, null, missing)
     return 1 if unreadable or (exit_code and found) else 0
-
-
-def _options(
-    tier: list[str] | None,
-    without: list[str] | None,
-    keep: str | None,
-    prefer: list[str] | None,
-    protect: list[str] | None,
-    inside: list[str] | None,
-    min_size: str | None,
-    threshold: int,
-) -> DupeOptions:
-    from photoindex.dupes import DupeOptions
-    from photoindex.pure.keep import DEFAULT_RULES, Wishes, parse_rules
-
-    return DupeOptions(
-        threshold=threshold,
-        tiers=_tiers(tier, without),
-        wishes=Wishes(parse_rules(keep or DEFAULT_RULES), _folders(prefer), _folders(protect)),
-        folders=_folders(inside),
-        min_size=parse_size(min_size),
-        progress=lambda done, total: note(f"Compared {done:,} of {total:,} pairs of pictures; they are remembered."),
-    )
-
-
-def _tiers(chosen: list[str] | None, without: list[str] | None) -> tuple[str, ...]:
-    from photoindex.pure.tiers import DEFAULT, TIERS
-
-    wanted = TIERS if chosen and "all" in chosen else tuple(chosen or DEFAULT)
-    for name in without or ():
-        if name not in TIERS:
-            raise UsageError(f"--without: no tier is called {name!r}. There are: {', '.join(TIERS)}.")
-    return tuple(name for name in wanted if name not in (without or ()))
-
-
-def _folders(paths: list[str] | None) -> tuple[str, ...]:
-    return tuple(os.path.abspath(os.path.expanduser(path)) for path in paths or ())
-
-
-def parse_size(text: str | None) -> int:
-    """Bytes as people write them: 500000, 500k, 2M, 1.5G (decimal units)."""
-    if text is None:
-        return 0
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMG]?)B?", text.strip())
-    if not match:
-        raise UsageError(f"--min-size: {text!r} is no size. Write 500000, 500k, 2M or 1.5G.")
-    return int(float(match[1]) * _UNITS[match[2].replace("K", "k")])

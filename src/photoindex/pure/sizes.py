@@ -1,4 +1,4 @@
-"""Amounts of memory as people write them."""
+"""Amounts of memory and sizes of files as people write them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def show_size(size: int) -> str:
     if size >= 1 << 30:
         return f"{math.ceil(size / (1 << 30) * 10) / 10:g}G"
     return f"{math.ceil(size / (1 << 20))}M"
+
+
+def show_bytes(count: float) -> str:
+    """The size of a file in decimal units, as file managers show it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def _number(text: str) -> float:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from photoindex.pure import group_words as words
 from photoindex.records import Group, Link, Member
-from photoindex.render.output import Format, plain, print_csv, print_json, print_paths, print_results
+from photoindex.render.output import Format, plain, print_csv, print_json, print_paths
 from photoindex.render.results import photo_object
 from photoindex.render.text import console, note, short_path, size, visible
 
@@ -18,7 +19,6 @@ GROUP_COLUMNS = (
     *("group", "id", "tier", "keep", "member_tier", "path", "photo", "distance", "quality", "sharpness", "bytes"),
     *("width", "height", "format", "protected", "video", "differs", "reason"),
 )
-_SUREST = ("identical", "same-pixels", "re-encoded", "edited")
 
 
 def group_object(group: Group) -> dict[str, Any]:
@@ -45,15 +45,28 @@ def _link_object(link: Link) -> dict[str, Any]:
     return {name: plain(getattr(link, name)) for name in Link.__slots__}
 
 
-def print_groups(groups: Sequence[Group], output: Format, null: bool) -> None:
-    """In the chosen format; a summary of what could be freed goes to stderr."""
-    if output is Format.csv and not null:
-        print_csv([row for at, group in enumerate(groups, 1) for row in _csv_rows(at, group)], GROUP_COLUMNS)
-    elif output is Format.paths or null:
-        print_paths(dict.fromkeys(member.photo.path for group in groups for member in group.members), null)
-    else:
-        print_results([group_object(group) for group in groups], output, null, (), lambda: _print_for_people(groups))
-    note(summary(groups))
+def print_groups(groups: Sequence[Group], output: Format, null: bool, limit: int = 0) -> None:
+    """The first `limit` groups (0: all) in the chosen format, one after the other; stderr is told what is left out."""
+    shown = groups[: limit or None]
+    match Format.paths if null else output:
+        case Format.table:
+            _print_for_people(shown)
+        case Format.json:
+            print_json([group_object(group) for group in shown])
+        case Format.ndjson:
+            for group in shown:
+                print(json.dumps(group_object(group)), flush=True)
+        case Format.csv:
+            print_csv((row for at, group in enumerate(shown, 1) for row in _csv_rows(at, group)), GROUP_COLUMNS)
+        case Format.paths:
+            print_paths(dict.fromkeys(member.photo.path for group in shown for member in group.members), null)
+    if len(shown) < len(groups):
+        note(f"The first {len(shown):,} of {len(groups):,} groups are shown; --limit 0 shows all.")
+
+
+def note_summary(groups: Sequence[Group]) -> None:
+    """On stderr, what could be freed."""
+    note(words.summary(groups))
 
 
 def _csv_rows(number: int, group: Group) -> list[dict[str, Any]]:
@@ -118,20 +131,6 @@ def _arrival_line(arrival: Arrival) -> str:
     return f"{arrival.tier:18}  {short_path(arrival.path)}  =  {short_path(arrival.match.path)}{why}"
 
 
-def summary(groups: Sequence[Group]) -> str:
-    """How many groups and files, by tier, and the bytes that keeping one of each would free."""
-    if not groups:
-        return "No duplicates."
-    by_tier: dict[str, int] = {}
-    for group in groups:
-        by_tier[group.tier] = by_tier.get(group.tier, 0) + 1
-    tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
-    files = sum(len(group.members) for group in groups if group.tier in _SUREST)
-    freed = sum(group.frees for group in groups)
-    text = f"{len(groups):,} groups ({tiers})."
-    return f"{text} {files:,} files are duplicates; keeping one of each would free {size(freed)}." if files else text
-
-
 def _print_for_people(groups: Sequence[Group]) -> None:
     from rich.text import Text
 
@@ -139,30 +138,16 @@ def _print_for_people(groups: Sequence[Group]) -> None:
     for number, group in enumerate(groups, 1):
         target.print(Text(f"{number}. {_heading(group)}  [{group.id[:8]}]", style="bold"))
         if group.decision:
-            target.print(Text(f"   {_decided(group)}"))
-        width = max(len(_role(member)) for member in group.members)
+            target.print(Text(f"   {visible(words.decided(group))}"))
+        width = max(len(words.role(member)) for member in group.members)
         for member in group.members:
-            target.print(Text(f"   {_role(member):{width}}  {_line(member)}"))
+            target.print(Text(f"   {words.role(member):{width}}  {_line(member)}"))
 
 
 def _heading(group: Group) -> str:
-    count = f"{len(group.members)} files"
     if group.tier == "live":
         return f"live: {visible(group.reason)}"
-    if group.suggestion:
-        return f"{group.tier}: {count}; the best may be the first: {visible(group.reason)}"
-    freed = f", {size(group.frees)} more than needed" if group.frees else ""
-    return f"{group.tier}: {count}{freed}; keep the first: {visible(group.reason)}"
-
-
-def _decided(group: Group) -> str:
-    told = f"You decided {group.decision} about " + ("a part of this" if group.joined else "this")
-    return f"{told}; new: {', '.join(map(visible, group.joined))}" if group.joined else told
-
-
-def _role(member: Member) -> str:
-    role = "keep" if member.tier == "keeper" else member.tier
-    return f"{role} (protected)" if member.protected else role
+    return f"{group.tier}: {words.counted(group)}; {visible(words.why(group))}"
 
 
 def _line(member: Member) -> str:
