@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urljoin, urlsplit
-from urllib.request import url2pathname
 
 from photoindex.errors import DownloadFailed
 from photoindex.models.spec import ModelFile
@@ -130,6 +129,8 @@ def _transfer(file: ModelFile, part: Path, promise: _Promise, progress: Progress
 
 
 def _copy(file: ModelFile, part: Path, progress: Progress) -> None:
+    from urllib.request import url2pathname  # with all of http, which a search would wait for
+
     origin = Path(url2pathname(urlsplit(file.url).path))
     total, done = origin.stat().st_size, 0
     with origin.open("rb") as source, part.open("wb") as out:

@@ -84,12 +84,11 @@ class Models:
 
     def encode_texts(self, model: str, texts: Sequence[str]) -> FloatArray:
         """float32 (n, width), L2-normalised. Raises NoVectors with the reason, RuntimeRefused."""
-        from photoindex.steps.text_encoder import TextEncoder
+        from photoindex.steps.kept_encoder import encode_texts
 
         installed = self._installed(model)
         try:
-            with closing(TextEncoder(installed, self._runtime)) as encoder:
-                return encoder.encode([text.encode(errors="ignore").decode() for text in texts])
+            return encode_texts(installed, self._runtime, [text.encode(errors="ignore").decode() for text in texts])
         except RuntimeRefused:
             raise
         except PhotoindexError as error:
