@@ -129,6 +129,6 @@ def _mend(library: Library, table: Table) -> Iterator[Repaired]:
     if table.step == DOCUMENTS:
         make_texts_due(file, again.tolist())
         return
-    make_due_again(file, table.step, again.tolist(), table.model)
     BackgroundFile(library.vectors.folder, table.name).remove()  # it counts in vectors that are not there
+    make_due_again(file, table.step, again.tolist(), table.model)  # last: what is due is not found lacking again
     yield Repaired("made_due", f"{table.step} with {table.model} is due again: the next scan does it", len(again))
