@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -126,7 +127,10 @@ class Shell:
             patch.setattr(sys, "argv", ["photoindex", *map(os.fspath, arguments)])
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
-            patch.setattr(os, "_exit", sys.exit)  # else a command that leaves at once takes all tests along, silently
+            # A command that leaves at once would take all tests along, silently; and what it does before that ends the
+            # fork server, without which no later scan of this process starts its workers.
+            patch.setattr(os, "_exit", sys.exit)
+            patch.setattr(atexit, "_run_exitfuncs", lambda: None)
             try:
                 main()
                 ended = 0

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from photoindex.config import read_settings
 from photoindex.errors import RuntimeUnavailable
 from photoindex.models.registry import load_registry
 from photoindex.records import View
+from photoindex.runtimes.attendant import STUCK
 from photoindex.scan import ScanOptions, scan
 from photoindex.store.library import Library
 
@@ -646,7 +648,6 @@ class Dying:
         self.left = 0
 
 
-@pytest.mark.slow
 def test_a_model_that_dies_is_left_out_and_the_rest_goes_on(
     tiny_clip: Shell, sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -666,6 +667,17 @@ def test_a_model_that_dies_is_left_out_and_the_rest_goes_on(
         ("test-cpu-f32",)
     ]
     assert run(*arguments, "--format", "json").json["steps"] == {"embedding": {"done": 7}}
+
+
+def test_a_scan_beside_a_call_that_is_stuck_leaves_at_once_with_its_own_exit_code(run: Shell, sound: Path) -> None:
+    """And the next scan of the same process works: this one ended none of what both need."""
+    over = threading.Event()
+    threading.Thread(target=over.wait, name=STUCK, daemon=True).start()
+    try:
+        assert run.scan(sound, "--limit", "3")["analysed"] == 3
+        assert run.scan(sound)["analysed"] == 8
+    finally:
+        over.set()
 
 
 class Choosy(Dying):
