@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,3 +53,10 @@ def test_where_there_is_no_terminal_a_line_says_what_takes_long(
 
 def test_loading_is_no_bottleneck_of_the_rate() -> None:
     assert bottleneck({"load": 30.0, "decode": 3.0, "ocr": 1.0}) == "decoding 75%"
+
+
+def test_a_dry_run_refuses_a_runtime_that_a_model_cannot_run_on(run: Shell, photos: Path) -> None:
+    refused = run("scan", photos, "--dry-run", "--steps", "ocr", "--runtime", "ocr=torch-cuda", code=22)
+    assert "torch-cuda" in refused.err
+    assert "onnxruntime-cpu-f32" in refused.err
+    run("scan", photos, "--dry-run", "--steps", "ocr", "--runtime", "ocr=onnxruntime-cpu-f32")
