@@ -202,7 +202,8 @@ def soak(run: Soak, count: int) -> None:
 
     draw(run.photos / "again", count // 10, first=0)  # copies of what is known, under new names
     copies = count // 10
-    run.scan("copies of a tenth", {"found": left + copies, "steps": {}, "files": count + copies, "failed": 0})
+    new = sum(int(path.stem) < copies for path in changed)  # what a file held before it was edited was forgotten
+    run.scan("copies of a tenth", {"found": left + copies, "photos": count + new, "files": count + copies, "failed": 0})
     run.scan("nothing changed", {"found": left + copies, "unchanged": left + copies, "due": 0})
 
 
