@@ -32,6 +32,8 @@ _EMBEDDING = "embedding_model"
 _EVERY = 2
 _TEXTS_AT_ONCE = 32
 _WORTH_MEASURING = 2_000  # photos
+# Until so many of the photos that were counted are gone, what they reached stands: an edited photo is much as before.
+_GONE = 0.02
 _FEW = 5_000  # so many new photos are asked for by id, more by reading the whole table
 
 
@@ -65,7 +67,10 @@ def calibrate(
     file = BackgroundFile(library.vectors.folder, table)
     before = file.read()
     ids = np.sort(library.vectors.ids(table))
-    if before is not None and before.source == source and np.array_equal(before.photos, ids):
+    fresh = ids if before is None else np.setdiff1d(ids, before.photos)
+    gone = 0 if before is None else len(np.setdiff1d(before.photos, ids))
+    stale = before is not None and gone > _GONE * len(before.photos)
+    if before is not None and before.source == source and not len(fresh) and not stale:
         return True
     if before is None or before.source != source:
         vectors = _encode(installed, texts, stop)
@@ -73,7 +78,7 @@ def calibrate(
             return False
         known = telling(vectors)
         before = _empty(vectors[known], vectors[~known], source)
-    if len(np.setdiff1d(before.photos, ids)):
+    if stale:
         before = _empty(before.words, before.crowd, source)
     file.write(_with_photos(library, table, before, np.setdiff1d(ids, before.photos)))
     return True
