@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from photoindex.media.decode import check_pixels
+from photoindex.media.formats import RAW_FORMATS
 from photoindex.media.source import MAX_BYTES, MAX_PIXELS, Limits, SourcePicture
+from photoindex.media.unreadable import Unreadable
 from photoindex.pure.memory_plan import USUAL_PIXELS
 from photoindex.pure.sizes import show_size
 from photoindex.records import FoundFile, MemoryPlan, Problem
@@ -59,6 +63,10 @@ class Room:
 
     def refuse(self, source: SourcePicture) -> Problem | None:
         """Why an opened picture is too large to be decoded; None where it is not."""
+        try:
+            check_pixels(source.width, source.height, max(len(source.data), _least_of_raw(source)), sys.maxsize)
+        except Unreadable as bomb:  # says more than that memory is short
+            return bomb.problem
         needed = decoding_bytes(source)
         pixels = f"The picture has {source.width * source.height / 1e6:,.0f} megapixels"
         return None if needed <= self.most else self._problem(pixels, needed)
@@ -79,6 +87,11 @@ class Room:
             f"{what}, more than a scan may take ({self.budget} in all). If the file is not damaged, allow about"
             f" {more} more with --max-memory, and scan again with --retry-failed.",
         )
+
+
+def _least_of_raw(source: SourcePicture) -> int:
+    """A raw file may hold its pixels in ways that a ratio does not judge."""
+    return source.width * source.height if source.format in RAW_FORMATS else 0
 
 
 def decoding_bytes(source: SourcePicture) -> int:
