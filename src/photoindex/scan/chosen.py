@@ -12,7 +12,7 @@ from photoindex.steps import STEPS, StepSpec
 from photoindex.store.library import Library
 
 PROFILE = "profile"
-_CHOICE = "model for {}"
+CHOICE = "model for {}"
 
 
 def chosen_models(library: Library, registry: Registry, profile: str | None = None) -> dict[Task, ModelSpec]:
@@ -33,13 +33,13 @@ def chosen_models(library: Library, registry: Registry, profile: str | None = No
 
 def choices_in(settings: Mapping[str, str]) -> dict[Task, str]:
     """The models that `photoindex models use` chose, by task."""
-    return {cast("Task", task): settings[key] for task in TASKS if (key := _CHOICE.format(task)) in settings}
+    return {cast("Task", task): settings[key] for task in TASKS if (key := CHOICE.format(task)) in settings}
 
 
 def remember_profile(library: Library, profile: str | None) -> str:
     """Before a scan: a profile that is asked for replaces what was chosen before. Returns the library's profile."""
     name = profile or library.catalog.settings().get(PROFILE, DEFAULT_PROFILE)
-    forgotten = {_CHOICE.format(task): None for task in TASKS} if profile is not None else {}
+    forgotten = {CHOICE.format(task): None for task in TASKS} if profile is not None else {}
     library.catalog.set_settings({PROFILE: name, **forgotten})
     return name
 
@@ -61,7 +61,7 @@ def choose_model(library: Library, registry: Registry, spec: ModelSpec) -> dict[
             )
         if wanted != base.name:
             chosen["tags"] = _zero_shot_on(registry, base, tags)
-    library.catalog.set_settings({_CHOICE.format(task): model.name for task, model in chosen.items()})
+    library.catalog.set_settings({CHOICE.format(task): model.name for task, model in chosen.items()})
     return chosen
 
 
