@@ -31,7 +31,21 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
-COMMANDS += ["models pull", "runs", "runs show", "categories add", "collections add", "export", "random", "sql", "backup", "restore", "check", "compact", "forget"]
+COMMANDS += [
+    "models pull",
+    "runs",
+    "runs show",
+    "categories add",
+    "collections add",
+    "export",
+    "random",
+    "sql",
+    "backup",
+    "restore",
+    "check",
+    "compact",
+    "forget",
+]
 
 
 def imported_rooms(path: Path) -> Iterator[str]:

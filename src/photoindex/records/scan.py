@@ -51,7 +51,8 @@ class ScanReport:
     `seconds` by stage: walk, load (opening models, and measuring them), decode (waiting for the workers), each step of
     the main process, save (waiting for the writer). `steps`: step name to status to number of photos; `work_s`: by step
     the work on its photos, added up over the processes that did it at the same time; `models` and `runtimes` by step,
-    of the last photo. `skipped`: why a step did not run; `memory`: how it stayed within the memory it may take, where anything was due.
+    of the last photo. `skipped`: why a step did not run; `memory`: how it stayed within the memory it may take, where
+    anything was due.
     """
 
     run_id: int
