@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 WAIT_S = 10.0
 # A scan may have run for days: another program that looks into the catalog must not end it.
 WRITER_WAIT_S = 600.0
+# How long those who would read stand back for one who waits to write, and how soon its mark is an old one.
+_COURTESY_S, _FRESH_S = 2.0, 0.5
 _RETRY_S = 0.02
 _IN_USE = ("Could not set lock", "Unique file handle conflict", "different configuration")
 _NAME = "library"  # of the attached file
@@ -49,6 +51,7 @@ class CatalogFile:
         self._known = False
         self._engine: DuckDBPyConnection | None = None
         self._readers = 0
+        self._wanted = path.with_suffix(".wanted")  # there, and touched again and again, while a writer waits
         self.answers: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {}  # see `remembered`
 
     @contextlib.contextmanager
@@ -125,6 +128,7 @@ class CatalogFile:
         """Raises LibraryNotFound, LibraryBusy, LibraryTooNew and what `_upgrade` does."""
         if not self.path.is_file():
             raise LibraryNotFound(self.path.parent)
+        self._stand_back()
         path = str(self.path).replace("'", "''")
         self._patiently(lambda: engine.execute(f"ATTACH '{path}' AS {_NAME} (READ_ONLY, TYPE duckdb)"))
         older = True
@@ -148,19 +152,43 @@ class CatalogFile:
         return self._engine
 
     def _patiently(self, act: Callable[[], Opened]) -> Opened:
-        """Try again while another process has the file, or another part of this one. Raises LibraryBusy."""
+        """Try again while another process has the file, or another part of this one. Raises LibraryBusy.
+
+        Readers that come one upon another could keep a writer out for ever, so those that come later wait for it.
+        """
         import duckdb
 
         deadline = time.monotonic() + (WRITER_WAIT_S if self.writable else WAIT_S)
-        while True:
-            try:
-                return act()
-            except duckdb.Error as error:
-                if not any(words in str(error) for words in _IN_USE):
-                    raise self._explain(error) from error
-                if time.monotonic() > deadline:
-                    raise LibraryBusy(self.path.parent, _holder(str(error)), "a moment ago") from error
+        waiting = False
+        try:
+            while True:
+                try:
+                    return act()
+                except duckdb.Error as error:
+                    if not any(words in str(error) for words in _IN_USE):
+                        raise self._explain(error) from error
+                    if time.monotonic() > deadline:
+                        raise LibraryBusy(self.path.parent, _holder(str(error)), "a moment ago") from error
+                waiting = self.writable
+                with contextlib.suppress(OSError):  # it must manage without being seen, then
+                    if waiting:
+                        self._wanted.touch()
                 time.sleep(_RETRY_S)
+        finally:
+            if waiting:
+                with contextlib.suppress(OSError):
+                    self._wanted.unlink(missing_ok=True)
+
+    def _stand_back(self) -> None:
+        """Let a writer that waits go first; one that was killed meanwhile is soon seen not to wait any more."""
+        deadline = time.monotonic() + _COURTESY_S
+        while time.monotonic() < deadline:
+            try:
+                if abs(time.time() - self._wanted.stat().st_mtime) > _FRESH_S:
+                    return
+            except OSError:
+                return
+            time.sleep(_RETRY_S)
 
     def _is_older(self, con: DuckDBPyConnection) -> bool:
         """Whether a reader has to bring the library up to date first. Raises LibraryTooNew.
