@@ -18,6 +18,7 @@ from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel
 from photoindex.records import RuntimeOptions
 from photoindex.runtimes import candidates as known
+from photoindex.runtimes.calibration import calibrate
 from photoindex.runtimes.candidates import (
     INT8_KEPT,
     ONLY_ASKED,
@@ -29,6 +30,7 @@ from photoindex.runtimes.candidates import (
     read_int8,
 )
 from photoindex.runtimes.faults import agreement, disagreement
+from photoindex.runtimes.measure import Measurement
 from photoindex.runtimes.selection import select
 from photoindex.scan.steps import Steps
 from photoindex.steps import forms_int8
@@ -78,7 +80,8 @@ def test_a_whole_name_is_that_one_alone() -> None:
 def test_variants_are_for_asking_on_a_processor_and_measured_on_a_gpu() -> None:
     backends = {each.name: each for each in machine_backends()}
     assert {name for name, each in backends.items() if each.only_asked} == {
-        f"torch-cpu-{precision}-{variant}" for precision in ("bf16", "f32") for variant in ("channelslast", "compiled")
+        *(f"torch-cpu-{bits}-{variant}" for bits in ("bf16", "f32") for variant in ("channelslast", "compiled")),
+        *(f"{family}-cpu-int8" for family in FAMILIES),
     }
     assert {"torch-cuda-f16-channelslast", "torch-cuda-bf16-compiled"} <= set(backends)
     order = list(backends)
@@ -148,7 +151,31 @@ def test_a_form_in_8_bits_is_made_when_asked_for_checked_and_kept(model: Install
     make_int8(forms, family)
     assert made.stat().st_mtime_ns == before
     found = {each.name: each.absent for each in candidates(forms.visual)}
-    assert found[name] is None  # from now on it is one of those that are measured
+    assert found[name] is None
+
+
+def measured_fastest(forms: Forms, runtime: str) -> None:
+    """Keep a measurement beside the forms by which `runtime` is ten times as fast as all others."""
+
+    def measurer(rung: Candidate, _: float) -> Measurement:
+        seconds = 0.01 if rung.name == runtime else 0.1
+        return Measurement(rung.name, seconds, seconds, {1: seconds}, {1: 1})
+
+    pixels, expected = forms.check("visual")
+    calibrate(forms.visual, candidates(forms.visual), pixels, expected, kept_in=forms.folder, measurer=measurer)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_form_in_8_bits_that_is_there_is_chosen_by_nothing_but_its_name(model: InstalledModel, family: str) -> None:
+    name, forms = f"{family}-cpu-int8", read_forms(model)
+    make_int8(forms, family)
+    measured_fastest(forms, name)
+    for asked in (None, family, f"{family}-cpu"):
+        assert name not in [each.name for each in select(candidates(forms.visual), asked, "m")]
+    for asked in (None, family, name):
+        step = Embedding(model, RuntimeOptions(runtime=asked))
+        assert (step.runtime == name) == (asked == name)
+        step.close()
 
 
 def test_a_form_in_8_bits_holds_bytes_where_the_weights_were(model: InstalledModel) -> None:
@@ -231,8 +258,11 @@ def test_a_form_that_was_cut_short_gives_way_to_no_other_where_it_was_asked_for(
     int8_form(forms.visual, "onnxruntime").write_bytes(b"short")
     with pytest.raises(RuntimeUnavailable, match="onnxruntime-cpu-int8"):
         Embedding(model, RuntimeOptions(runtime="onnxruntime-cpu-int8"))
-    step = Embedding(model)
+    measured_fastest(forms, "onnxruntime-cpu-int8")
+    told: list[str] = []
+    step = Embedding(model, RuntimeOptions(tell=told.append))
     assert "int8" not in step.runtime
+    assert told == []  # it was not even tried
     step.close()
 
 

@@ -40,7 +40,8 @@ class Backend:
     """One way to execute models: `openvino` on the `cpu` in `bf16`. `absent`: why this machine cannot, or None.
 
     `variant`: how torch does it, where not plainly: `channelslast` (colours of a pixel side by side in memory) or
-    `compiled` (by torch.compile). `only_asked`: never chosen by itself, because it rarely pays or starts slowly.
+    `compiled` (by torch.compile). `only_asked`: never chosen by itself, because it rarely pays, starts slowly, or
+    gives vectors that are a little off and must not mix with others unasked.
     """
 
     family: str
@@ -85,8 +86,8 @@ def machine_backends() -> tuple[Backend, ...]:
     """Every backend known, in the order in which they are tried where nothing was measured.
 
     Accelerators, then the CPU with OpenVINO (facts of many machines: the fastest there), ONNX Runtime and torch.
-    Intel's GPU and NPU come after the CPU because many are slower; measuring may put them first. Forms in 8 bits come
-    last: they are nearly right only.
+    Intel's GPU and NPU come after the CPU because many are slower; measuring may put them first. What is used
+    only where it is asked for comes last.
     """
     return (
         *_torch_accelerators(),
@@ -96,8 +97,8 @@ def machine_backends() -> tuple[Backend, ...]:
         Backend("onnxruntime", "cpu", "f32", _absent_package("onnxruntime")),
         *_torch_cpu(),
         *_torch_cpu_variants(),
-        Backend("onnxruntime", "cpu", "int8", _absent_package("onnxruntime")),
-        Backend("openvino", "cpu", "int8", _openvino_problem()),
+        Backend("onnxruntime", "cpu", "int8", _absent_package("onnxruntime"), only_asked=True),
+        Backend("openvino", "cpu", "int8", _openvino_problem(), only_asked=True),
     )
 
 
