@@ -94,6 +94,25 @@ def test_on_a_terminal_the_question_is_asked(run: Shell, tmp_path: Path) -> None
             assert status(run)["missing"] == missing
 
 
+def test_a_yes_is_for_the_folder_that_was_asked_about_alone(run: Shell, tmp_path: Path) -> None:
+    mine, stick = small_photos(tmp_path / "a", 2), small_photos(tmp_path / "b", 3, 10)
+    run.scan(mine, str(stick))
+    words = [b"y\n", b"n\n", b"y\n", b"y\n"]
+    with unplugged(mine), unplugged(stick):
+        for code, missing in ((16, 0), (0, 5)):
+            asked: list[bytes] = []
+
+            def answer(part: bytes, asked: list[bytes] = asked) -> bytes:
+                asked.append(part)
+                return words.pop(0) if b"Are they really gone?" in part else b""
+
+            on_terminal(run, "scan", str(mine), str(stick), *QUICK, answer=answer, code=code)
+            told = b"".join(asked)
+            assert b"2 were known there" in told
+            assert b"3 were known there" in told
+            assert status(run)["missing"] == missing
+
+
 def test_a_disk_unplugged_from_within_the_folder_is_noticed_by_its_empty_place(run: Shell, tmp_path: Path) -> None:
     photos = small_photos(tmp_path / "photos", 9)
     with disk(photos / "card"):

@@ -150,14 +150,16 @@ def run_scan(
     from photoindex.render.scanning import print_report
 
     settings, registry = _checked(folders, library, options, models)
-    try:
-        report = _run(settings, registry, folders, options)
-    except RootEmpty as error:
-        if not _has_really_gone(error):
-            raise
-        report = _run(settings, registry, folders, replace(options, accept_missing=True))
-    print_report(report, output)
-    return report
+    while True:
+        try:
+            report = _run(settings, registry, folders, options)
+        except RootEmpty as error:
+            if not _has_really_gone(error):
+                raise
+            options = replace(options, gone=(*options.gone, str(error.args[0])))  # a yes is for this folder alone
+            continue
+        print_report(report, output)
+        return report
 
 
 def run_watch(

@@ -55,6 +55,7 @@ class ScanOptions:
     decoding of one file, `max_memory` (bytes; None: most of what the machine has) everything: models, batches and
     the size of a picture. `runtime` is how models are run; of it `runtime` may name single steps (see
     runtimes.selection), the rest is the scan's own. `tell` is given a line when a model changes its runtime.
+    `gone`: folders that RootEmpty and its kind named and that have really gone; `accept_missing` is that for all.
     `only`: by root the folders that are looked at, with or without those below them (None: all); `leave`: files that
     are as if they were not there yet. `command`: what the history of runs calls it; `kept`: models that the scan
     before this one left loaded, and where this one leaves them.
@@ -71,6 +72,7 @@ class ScanOptions:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     accept_missing: bool = False
+    gone: Collection[str] = ()
     time_limit_s: float = 60.0
     max_memory: int | None = None
     runtime: RuntimeOptions = AUTOMATIC

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,8 +103,8 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
     moved_from = set(result.moved_from)
     present = {path: k for path, k in known.items() if not k.missing}
     result.missing = [p for p in present if p not in seen and p not in moved_from and not _exists(p)]
-    if result.missing and not options.accept_missing:
-        _check_loss(result, present)
+    if result.missing and not options.accept_missing and root not in options.gone:
+        _check_loss(result, present, options.gone)
     return result
 
 
@@ -114,7 +114,7 @@ def _check_answers(folder: str) -> None:
         raise RootLost(folder, DOES_NOT_ANSWER)
 
 
-def _check_loss(result: Comparison, present: Mapping[str, KnownFile]) -> None:
+def _check_loss(result: Comparison, present: Mapping[str, KnownFile], confirmed: Collection[str]) -> None:
     """Whether what is missing was rather unplugged than deleted. New files speak against it: they were moved."""
     root, missing = result.root, result.missing
     if not result.seen and len(missing) == len(present):
@@ -124,17 +124,18 @@ def _check_loss(result: Comparison, present: Mapping[str, KnownFile]) -> None:
     lost = len(missing) - len(result.unread)
     if lost >= _MANY and 2 * lost > len(present):
         raise RootMostlyGone(root, len(present), len(missing))
-    if (folder := _left_by_a_disk(missing, present)) is not None:
+    if (folder := _left_by_a_disk(missing, present, confirmed)) is not None:
         below = folder + os.sep
         raise DiskGone(folder, sum(path.startswith(below) for path in missing))
 
 
-def _left_by_a_disk(missing: Sequence[str], present: Mapping[str, KnownFile]) -> str | None:
-    """A folder that is there and empty while all files of the device that it held have gone: a disk's place."""
+def _left_by_a_disk(missing: Sequence[str], present: Mapping[str, KnownFile], confirmed: Collection[str]) -> str | None:
+    """A folder that is there and empty while all files of the device that it held have gone: a disk's place. Not one
+    that is `confirmed` to have gone."""
     gone = set(missing)
     here = {k.file.device for path, k in present.items() if path not in gone}
     lost = {os.path.dirname(path) for path in missing if present[path].file.device not in here}
-    return next((folder for folder in map(_still_there, lost) if _is_empty(folder)), None)
+    return next((folder for folder in map(_still_there, lost) if folder not in confirmed and _is_empty(folder)), None)
 
 
 def _still_there(folder: str) -> str:
