@@ -203,3 +203,20 @@ def test_folders_deeper_than_a_path_may_be_long_are_a_problem_not_a_crash(tmp_pa
     problems: dict[str, Problem] = {}
     assert [os.path.basename(file.path) for file in walk(str(tmp_path), WalkRules(), problems)] == ["a.jpg"]
     assert [problem.code for problem in problems.values()] == ["folder_unreadable"]
+
+
+def test_of_some_folders_alone_those_are_left_out_that_a_walk_of_all_does_not_come_to(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    inside = ["2023", "raw/2023", "other/cache/thumbnails/ab", ".hidden/2023", "skipped/2023"]
+    for folder in [root / each for each in inside] + [tmp_path / "elsewhere" / "deep"]:
+        folder.mkdir(parents=True)
+        draw(1).save(folder / "a.jpg")
+    (root / "other" / "catalog.duckdb").touch()
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    only = {str(root / each): True for each in [*inside, "link", "link/deep", "../elsewhere", "2023/a.jpg", "gone"]}
+    rules = WalkRules(exclude=("raw",), skip=frozenset([str(root / "skipped")]))
+    problems: dict[str, Problem] = {}
+    assert [file.path for file in walk(str(root), rules, problems, only=only)] == [str(root / "2023" / "a.jpg")]
+    assert len(list(walk(str(root), rules, problems, only={str(root): False, **only}))) == 1
+    assert [file.path for file in walk(str(root), WalkRules(), problems, only={str(root / "raw"): True})] != []
+    assert problems == {}

@@ -35,11 +35,11 @@ def walk(
     """Every picture below `root`, folder by folder in order of name; folders that cannot be read go to `problems`.
 
     `at` is made to hold the folder that is being read, for whoever watches from another thread. `only`: these folders
-    below the root alone, each with or without those below it; one that is not there holds nothing.
+    below the root alone, each with or without those below it; one that a walk of all would not come to holds nothing.
 
     Hidden files and folders (a leading dot), symbolic links, devices and pipes are left alone.
     """
-    pending = [root] if only is None else [folder for folder in only if os.path.isdir(folder)]
+    pending = [root] if only is None else [folder for folder in only if _comes_to(root, folder, rules)]
     while pending:
         folder = pending.pop()
         if at is not None:
@@ -55,6 +55,18 @@ def walk(
         folders = [e.path for e in listed if e.is_dir(follow_symlinks=False) and _enters(root, e.path, rules)]
         pending.extend(reversed(folders) if only is None or only.get(folder, True) else ())
         yield from _pictures(root, [e for e in listed if e.is_file(follow_symlinks=False)], rules, problems)
+
+
+def _comes_to(root: str, folder: str, rules: WalkRules) -> bool:
+    """Whether a walk of all of `root` enters `folder`: nothing on the way there is a link, hidden or excluded."""
+    at = root
+    for part in PurePath(os.path.relpath(folder, root)).parts:
+        if part.startswith(".") or os.path.lexists(os.path.join(at, _CATALOG)):
+            return False
+        at = os.path.join(at, part)
+        if os.path.islink(at) or not os.path.isdir(at) or not _enters(root, at, rules):
+            return False
+    return os.path.isdir(at)
 
 
 def _pictures(
