@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -76,6 +77,11 @@ def panic() -> None:
     raise Panic("index out of bounds")
 
 
+def be_killed() -> None:
+    """As the kernel ends a process for others that want its memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def leave_at_once() -> None:
     os._exit(7)
 
@@ -124,7 +130,18 @@ def _written() -> str:
 BEHAVIOURS: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
-        *(segv, hang_with_the_lock, eat, eat_and_crash, panic, leave_at_once, leave, fork, fork_and_go_on_twice),
+        *(
+            segv,
+            hang_with_the_lock,
+            eat,
+            eat_and_crash,
+            panic,
+            be_killed,
+            leave_at_once,
+            leave,
+            fork,
+            fork_and_go_on_twice,
+        ),
         *(start_a_daemon, start_and_crash, shout),
     )
 }

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import Shell, draw
 from hostile_decoders import MARK, HostileBatches
+from photoindex.scan.worker import Batches
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems contain less")
 
@@ -68,6 +69,21 @@ def check_that_only_guilty_files_fail(hostile: Shell, tmp_path: Path, names: lis
     done = hostile.rows("SELECT count(*) FROM ledger WHERE step = 'hash' AND status = 'done'")
     assert done == [(2 * len(names) - len(bad),)]
     assert hostile.scan(folder)["due"] == 0
+
+
+def test_a_photo_whose_decoder_was_killed_from_outside_is_not_blamed_and_tried_again(
+    hostile: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, ["be_killed"])
+    assert hostile.scan(folder, code=1)["failed"] == 1
+    (row,) = hostile("failures", "--format", "json").json
+    assert row["code"] == "killed"
+    assert "tried again at the next scan" in row["message"]
+    assert "damaged" not in row["message"]
+    monkeypatch.setattr("photoindex.scan.loader.Batches", Batches)  # now there is memory enough
+    report = hostile.scan(folder)
+    assert (report["due"], report["failed"]) == (1, 0)
+    assert hostile("failures", "--format", "json").json == []
 
 
 def _all_gone(pids: Path) -> None:
