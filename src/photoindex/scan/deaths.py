@@ -9,8 +9,8 @@ from photoindex.records import Problem
 
 _ADVICE = "The file is probably damaged: copy it again from where it came from, then scan with --retry-failed."
 _KILLED = (
-    "The system ended the decoder on this file (SIGKILL), as it does when memory is short. It is tried again at the next"
-    " scan; --max-memory leaves more to other programs."
+    "The system ended the decoder on this file (SIGKILL), as it does when memory is short. It is tried again at the"
+    " next scan; --max-memory leaves more to other programs."
 )
 
 
