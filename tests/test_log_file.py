@@ -212,3 +212,16 @@ def test_an_error_knows_what_was_being_done_with_which_files() -> None:
     later.__cause__ = raised.value
     assert doing_of(later) == innermost
     assert doing_of(ValueError()) is None
+
+
+def test_a_malformed_message_of_a_library_is_logged_as_written_and_never_raises(log: Path) -> None:
+    handler = LogFile(log)
+    careless = logging.getLogger("a_careless_library")
+    careless.addHandler(handler)
+    try:
+        careless.warning("%d photos of %s", "many")
+    finally:
+        careless.removeHandler(handler)
+        handler.close()
+    (said,) = named(log, "library_message")
+    assert said["message"] == "%d photos of %s"

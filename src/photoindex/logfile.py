@@ -114,8 +114,16 @@ def as_line(record: logging.LogRecord, run: int | None = None) -> str:
         "pid": record.process,
     }
     if facts is None:
-        facts = {"library": record.name, "message": " ".join(record.getMessage().split())}
+        facts = {"library": record.name, "message": " ".join(_said(record).split())}
     return json.dumps({**line, **facts}, default=str)
+
+
+def _said(record: logging.LogRecord) -> str:
+    """The message; as it was written where its arguments do not fit, as libraries get wrong now and then."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments may raise anything, and a log must not raise into a library
+        return str(record.msg)
 
 
 def _now(seconds: float | None = None) -> str:
