@@ -7,11 +7,14 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pillow_jxl  # noqa: F401 lets Pillow write JPEG XL
 import pytest
+import rawpy
 from PIL import Image, ImageCms, ImageDraw
 
 from photoindex.media.formats import PICTURE_SUFFIXES, sniff
@@ -337,6 +340,43 @@ def test_fit_keeps_the_aspect_and_never_enlarges() -> None:
     assert view.dtype == np.uint8
     assert view.flags.writeable
     assert view.flags.c_contiguous
+
+
+class PoorRaw:
+    """In rawpy's place where memory is short: `lacking` names what fails."""
+
+    sizes = SimpleNamespace(width=1200, height=800, flip=0)
+
+    def __init__(self, lacking: str) -> None:
+        self.lacking = lacking
+
+    def imread(self, _: object) -> Any:
+        return self.ask("imread", self)
+
+    def extract_thumb(self) -> object:
+        return self.ask("extract_thumb", SimpleNamespace(data=encoded(scene(), "JPEG")))
+
+    def postprocess(self, **_: object) -> object:
+        return self.ask("postprocess", np.zeros((8, 12, 3), np.uint8))
+
+    def ask(self, what: str, answer: Any) -> Any:
+        if what == self.lacking:
+            raise rawpy.LibRawUnsufficientMemoryError(b"Unsufficient memory")
+        return answer
+
+    def __enter__(self) -> "PoorRaw":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize("lacking", ["imread", "extract_thumb", "postprocess"])
+def test_a_raw_file_that_does_not_fit_into_memory_is_not_called_damaged(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    monkeypatch.setattr(rawpy, "imread", PoorRaw(lacking).imread)
+    assert failure(lambda: opened(encoded(scene(), "TIFF"), "a.nef", 800).image).code == "over_memory"
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the shared test pictures are not here")

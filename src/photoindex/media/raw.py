@@ -35,7 +35,7 @@ def open_with_libraw(data: bytes, kind: Kind, suffix: str) -> RawPicture | None:
     import rawpy
 
     try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
+        with _memory_told(), rawpy.imread(io.BytesIO(data)) as raw:
             sizes = raw.sizes
     except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawNotImplementedError):
         return None
@@ -79,7 +79,7 @@ class RawPicture:
         import rawpy
 
         try:
-            with _quiet(), rawpy.imread(io.BytesIO(self._data)) as raw:
+            with _quiet(), _memory_told(), rawpy.imread(io.BytesIO(self._data)) as raw:
                 return Image.fromarray(raw.postprocess(half_size=half, use_camera_wb=True, output_bps=8))
         except rawpy.LibRawError:
             return None
@@ -89,7 +89,7 @@ class RawPicture:
         import rawpy
 
         try:
-            with rawpy.imread(io.BytesIO(self._data)) as raw:
+            with _memory_told(), rawpy.imread(io.BytesIO(self._data)) as raw:
                 thumb = raw.extract_thumb()
             if isinstance(thumb.data, bytes):
                 return self._preview_from_jpeg(thumb.data) if thumb.data.startswith(b"\xff\xd8") else None
@@ -122,6 +122,17 @@ class RawPicture:
         start = self._data.find(b"<x:xmpmeta")
         stop = self._data.find(b"</x:xmpmeta>", start)
         return self._data[start : stop + 12] if 0 <= start < stop else None
+
+
+@contextlib.contextmanager
+def _memory_told() -> Iterator[None]:
+    """LibRaw's want of memory is no damage: a scan reads the file again with more. Raises Unreadable."""
+    import rawpy
+
+    try:
+        yield
+    except rawpy.LibRawUnsufficientMemoryError as error:
+        raise Unreadable("over_memory") from error
 
 
 @contextlib.contextmanager
