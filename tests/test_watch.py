@@ -8,6 +8,7 @@ import queue
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,7 @@ def test_a_folder_that_goes_away_is_waited_for_and_looked_at_when_it_is_back(
     photos.mkdir()  # as a mount point without its disk
     photos.rmdir()
     draw(51).save(away / "meanwhile.jpg")
+    os.utime(away / "meanwhile.jpg", (1, 1))  # it is not being written any more
     away.rename(photos)
     report = watcher.next()
     assert (report.analysed, report.unchanged, report.missing) == (1, 11, 0)
@@ -194,14 +196,46 @@ def test_a_file_that_is_being_written_is_left_for_the_next_round(library: Librar
     scan(library, [root], registry, library.folder, options)
     draw(56).save(photos / "whole.jpg")
     draw(57).save(photos / "half.jpg")
-    part = replace(options, only={root: {root: False}}, leave=frozenset([str(photos / "half.jpg")]))
+    part = replace(options, only={root: {root: False}}, leave=lambda file: file.path.endswith("half.jpg"))
     report = scan(library, [root], registry, library.folder, part)
     assert (report.analysed, report.missing) == (1, 0)
-    again = scan(library, [root], registry, library.folder, replace(part, leave=()))
+    whole = scan(library, [root], registry, library.folder, replace(part, only=None))
+    assert (whole.analysed, whole.found, whole.missing) == (0, 13, 0)
+    again = scan(library, [root], registry, library.folder, replace(part, leave=ScanOptions().leave))
     assert again.analysed == 1
-    nothing = scan(library, [root], registry, library.folder, replace(part, leave=()))
+    nothing = scan(library, [root], registry, library.folder, replace(part, leave=ScanOptions().leave))
     assert (nothing.run_id, nothing.unchanged) == (0, 7)
-    assert len(library.runs.latest()) == 3
+    assert len(library.runs.latest()) == 4
+
+
+def test_a_file_whose_copy_began_meanwhile_is_left_until_it_rests(
+    watching: Callable[..., Watcher], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half, told = photos / "half.jpg", threading.Event()
+    draw(59).save(photos.with_name("source.jpg"))
+    whole = photos.with_name("source.jpg").read_bytes()
+
+    class Late(photoindex.scan.watching.Changes):
+        """Hears of nothing but the first file, as one that looks once a minute."""
+
+        def take(self) -> set[str]:
+            found = super().take()
+            if str(photos / "first.jpg") not in found or told.is_set():
+                return set()
+            half.write_bytes(whole[:1000])
+            ahead = time.time_ns() + 1_000_000_000  # it is still written when the others are quiet
+            os.utime(half, ns=(ahead, ahead))
+            told.set()
+            return {str(photos / "first.jpg")}
+
+    monkeypatch.setattr("photoindex.scan.watching.Changes", Late)
+    watcher = watching(quiet_s=0.5)
+    draw(58).save(photos / "first.jpg")
+    report = watcher.next()
+    assert (report.analysed, report.failed) == (1, 0)
+    half.write_bytes(whole)
+    report = watcher.next()
+    assert (report.analysed, report.failed) == (1, 0)
 
 
 def test_a_flood_of_changes_is_one_round() -> None:

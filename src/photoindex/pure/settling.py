@@ -36,6 +36,9 @@ class Settling:
         elif waiting.mark != mark:
             waiting.mark, waiting.since = mark, now
 
+    def __contains__(self, path: str) -> bool:
+        return path in self._paths
+
     def paths(self) -> list[str]:
         """Those that wait, to be looked at."""
         return [*self._paths]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.records import AUTOMATIC, FoundFile, RuntimeOptions
 from photoindex.scan.kept import KeptModels
 
 # Small, so that little is lost by a kill and waits in memory; models gain nothing beyond 8 on a CPU.
@@ -42,6 +42,10 @@ def _say_nothing(_: str) -> None:
     return None
 
 
+def _nothing(_: FoundFile) -> bool:
+    return False
+
+
 def default_workers() -> int:
     """Decode workers for this machine: its cores, but no more than decoding can use beside the models."""
     return max(1, min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
@@ -56,9 +60,10 @@ class ScanOptions:
     the size of a picture. `runtime` is how models are run; of it `runtime` may name single steps (see
     runtimes.selection), the rest is the scan's own. `tell` is given a line when a model changes its runtime.
     `gone`: folders that RootEmpty and its kind named and that have really gone; `accept_missing` is that for all.
-    `only`: by root the folders that are looked at, with or without those below them (None: all); `leave`: files that
-    are as if they were not there yet. `command`: what the history of runs calls it; `kept`: models that the scan
-    before this one left loaded, and where this one leaves them.
+    `only`: by root the folders that are looked at, with or without those below them (None: all); `leave` is asked of
+    each file that is new or changed: where it answers True, the file is as if it was not there yet. `command`: what
+    the history of runs calls it; `kept`: models that the scan before this one left loaded, and where this one leaves
+    them.
     """
 
     steps: tuple[str, ...] | None = None
@@ -80,6 +85,6 @@ class ScanOptions:
     progress: Callable[[ScanProgress], None] = _ignore
     tell: Callable[[str], None] = _say_nothing
     only: Mapping[str, Mapping[str, bool]] | None = None
-    leave: Collection[str] = ()
+    leave: Callable[[FoundFile], bool] = _nothing
     command: str = "scan"
     kept: KeptModels | None = None

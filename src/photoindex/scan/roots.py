@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -92,9 +92,8 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
     seen = result.seen
     at = [root]
     found = walk(root, rules, result.problems, at)
-    for file in patiently(found, options.stop, lambda: _check_answers(at[0])):
-        seen.add(file.path)
-        sort_in(file, known.get(file.path), by_identity, result)
+    for file in patiently(found, options.stop, lambda: check_answers(at[0])):
+        sort_in(file, known.get(file.path), by_identity, result, options.leave)
         if len(seen) % 500 == 0:
             options.progress(ScanProgress("walk", len(seen)))
     result.found = len(seen)
@@ -108,8 +107,8 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
     return result
 
 
-def _check_answers(folder: str) -> None:
-    """A folder of a million files is slow, not silent."""
+def check_answers(folder: str) -> None:
+    """Asked when nothing has come for long: a folder of a million files is slow, not silent. Raises RootLost."""
     if trouble_with(folder) == DOES_NOT_ANSWER:
         raise RootLost(folder, DOES_NOT_ANSWER)
 
@@ -157,25 +156,35 @@ def sort_in(
     before: KnownFile | None,
     by_identity: Mapping[tuple[int, int, int, int], KnownFile],
     result: Comparison,
+    leave: Callable[[FoundFile], bool],
 ) -> None:
+    """Note what is to be done with a file; nothing where it would have to be read and is to be left for later."""
     same = before is not None and (before.file.size, before.file.mtime_ns) == (file.size, file.mtime_ns)
     if before is None or not same:
         twin = by_identity.get((file.device, file.inode, file.size, file.mtime_ns))
         if twin is None or twin.photo_id is None:
-            result.unread.append(file)
+            _read(file, result, leave)
             return
         same_sidecars = twin.file.sidecar_sig == file.sidecar_sig
         (result.placed if same_sidecars else result.residecared).append((file, twin.photo_id))
         if not _exists(twin.file.path):
             result.moved_from.append(twin.file.path)
     elif before.photo_id is None:
-        result.unread.append(file)
+        _read(file, result, leave)
+        return
     elif before.file.sidecar_sig != file.sidecar_sig:
         result.residecared.append((file, before.photo_id))
     elif before.missing:
         result.placed.append((file, before.photo_id))
     else:
         result.unchanged += 1
+    result.seen.add(file.path)
+
+
+def _read(file: FoundFile, result: Comparison, leave: Callable[[FoundFile], bool]) -> None:
+    if not leave(file):
+        result.seen.add(file.path)
+        result.unread.append(file)
 
 
 def gone(path: str) -> bool:

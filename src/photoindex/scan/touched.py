@@ -43,9 +43,7 @@ def _compare(
     for file in walk(root, rules, result.problems, only=_outermost(touched)):
         if options.stop():
             return result
-        if file.path not in options.leave:
-            result.seen.add(file.path)
-            sort_in(file, known.get(file.path), by_identity, result)
+        sort_in(file, known.get(file.path), by_identity, result, options.leave)
     result.found = len(result.seen)
     moved = set(result.moved_from)
     present = [path for path, k in known.items() if not k.missing and path not in result.seen and path not in moved]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from photoindex.events import lasting, tell
 from photoindex.media.reach import in_time, trouble_with
 from photoindex.models.registry import Registry
 from photoindex.pure.settling import Settling
-from photoindex.records import ScanReport
+from photoindex.records import FoundFile, ScanReport
 from photoindex.scan.changes import POLL_S, Changes, choose_poll, folders_of, mark
 from photoindex.scan.kept import KeptModels
 from photoindex.scan.memory import give_back
@@ -107,8 +107,8 @@ class _Watch:
     def begin(self, roots: Sequence[str]) -> None:
         """Watch, then scan: what changes meanwhile is heard."""
         self.roots = [self._watched(root) for root in roots]
-        self._scan(roots, None, ())
-        self.options = replace(self.options, rescan=(), retry_failed=False, accept_missing=False)
+        self._scan(roots)
+        self.options = replace(self.options, rescan=(), retry_failed=False, accept_missing=False, gone=())
         self.last_whole = time.monotonic()
 
     def turn(self) -> None:
@@ -172,14 +172,23 @@ class _Watch:
         ready = root.settling.take(now)
         if not ready and not root.whole:
             return
-        leave = frozenset(root.settling.paths())
-        if self._do(root, ready, leave):
+        if self._do(root, ready):
             return
         root.settling.put_back(ready, now)
         root.not_before = now + self.watch.retry_s
 
-    def _do(self, root: _Root, ready: Mapping[str, Hashable], leave: Collection[str]) -> bool:
+    def _do(self, root: _Root, ready: Mapping[str, Hashable]) -> bool:
         """Scan what has changed, or all. False where it has to be tried again."""
+        quiet_ns = time.time_ns() - round(self.watch.quiet_s * 1e9)
+
+        def leave(file: FoundFile) -> bool:
+            """Whether a file may still be written; it is come back to. Looking for changes tells late of some."""
+            now = (file.size, file.mtime_ns, file.inode)
+            waits = file.path in root.settling or (file.mtime_ns > quiet_ns and ready.get(file.path) != now)
+            if waits:
+                root.settling.touch(file.path, now, time.monotonic())
+            return waits
+
         folders = None if root.whole else folders_of({*ready})
         tell("watch_changes", root=root.path, paths=len(ready), whole=folders is None)
         try:
@@ -196,9 +205,12 @@ class _Watch:
         return True
 
     def _scan(
-        self, roots: Sequence[str], only: Mapping[str, Mapping[str, bool]] | None, leave: Collection[str]
+        self,
+        roots: Sequence[str],
+        only: Mapping[str, Mapping[str, bool]] | None = None,
+        leave: Callable[[FoundFile], bool] | None = None,
     ) -> None:
-        options = replace(self.options, only=only, leave=leave)
+        options = replace(self.options, only=only, leave=leave or self.options.leave)
         with self.watch.shown(options) as shown, Library.writing(self.folder) as library:
             report = scan(library, roots, self.registry, self.models_dir, shown)
         self.last_work = time.monotonic()
