@@ -1,5 +1,6 @@
 """What is measured of runtimes, how it is kept, and what is chosen by it."""
 
+import functools
 import json
 import os
 import signal
@@ -260,7 +261,8 @@ def test_real_candidates_are_measured_each_in_a_process_of_its_own(clip, tmp_pat
     assert all(each.refused is None and each.cosine > 0.999 for each in found)
     assert all(each.seconds[1] > 0 and each.load_s > 0 for each in found)
     best = pick(found, "scan")
-    session = open_session(forms.visual, probe=pixels, expected=vectors, kept_in=tmp_path)
+    allowed = ["openvino", "onnxruntime"]
+    session = open_session(forms.visual, allowed, probe=pixels, expected=vectors, kept_in=tmp_path)
     assert (session.runtime, session.batch_size) == (best.runtime, best.batch_size)
 
 
@@ -289,6 +291,32 @@ def test_a_scan_of_few_photos_does_not_measure_and_one_of_many_does(clip, tmp_pa
     assert budgets == [pytest.approx(20.0), 120.0]
     assert opened(10**9, runtime="openvino-cpu-f32") == "openvino-cpu-f32"
     assert len(budgets) == 2
+
+
+def test_what_was_measured_of_one_family_alone_decides_nothing_for_a_scan_that_may_use_all(clip, tmp_path, monkeypatch):
+    from photoindex.runtimes import choose
+    from photoindex.steps.forms import read_forms
+
+    forms, looks = read_forms(clip), []
+    pixels, vectors = forms.check("visual")
+
+    def measurer(candidate, _):
+        looks.append(candidate.name)
+        return measured(candidate.name, 0.01 if candidate.name == "onnxruntime-cpu-f32" else 1.0)
+
+    monkeypatch.setattr(choose, "calibrate", functools.partial(calibrate, measurer=measurer))
+    monkeypatch.setattr(choose, "_seconds_each", lambda *_: 0.1)
+
+    def opened(photos, runtime):
+        looks.clear()
+        told = RuntimeOptions(photos=photos, runtime=runtime)
+        return open_session(forms.visual, options=told, probe=pixels, expected=vectors, kept_in=tmp_path).runtime
+
+    family = opened(10**9, "torch")
+    assert looks
+    assert opened(None, None) != family  # too short to measure: in the order of experience
+    assert (opened(10**9, None), "onnxruntime-cpu-f32" in looks) == ("onnxruntime-cpu-f32", True)
+    assert (opened(10**9, None), opened(10**9, "torch"), looks) == ("onnxruntime-cpu-f32", family, [])
 
 
 def test_candidates_that_were_all_refused_are_not_measured_at_every_scan(clip, tmp_path, monkeypatch):

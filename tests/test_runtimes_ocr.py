@@ -143,6 +143,25 @@ def test_an_override_is_passed_on_and_leaves_nothing_to_measure(bench: Bench) ->
         open_reader(bench.engines, bench.installed, dataclasses.replace(MANY, runtime="torch"))
 
 
+def test_what_was_measured_of_one_family_alone_decides_nothing_for_a_scan_that_may_use_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["openvino-cpu-bf16", "openvino-cpu-f32", "onnxruntime-cpu-f32"]
+    bench = Bench(tmp_path, monkeypatch, **{name.replace("-", "_"): said(name, 0.1) for name in names})
+    bench.said["openvino-cpu-bf16"] = said("openvino-cpu-bf16", 0.01, ["other words"] * 4)
+    family = dataclasses.replace(MANY, runtime="openvino")
+    open_reader(bench.engines, bench.installed, family)
+    assert set(bench.measured) == set(names[:2])
+    open_reader(bench.engines, bench.installed, AUTOMATIC)  # too short to measure: no engine is preferred, one refused
+    assert [each.runtime for each in bench.loaded[-1][1]] == ["openvino-cpu-bf16"]
+    bench.measured.clear()
+    open_reader(bench.engines, bench.installed, MANY)
+    assert set(bench.measured) == set(names)
+    bench.measured.clear()
+    open_reader(bench.engines, bench.installed, family)
+    assert bench.measured == []  # all were measured, and so were these
+
+
 def test_without_any_engine_every_reason_is_told(bench: Bench) -> None:
     none = tuple(dataclasses.replace(each, absent=f"no {each.name}") for each in bench.engines.rungs)
     with pytest.raises(RuntimeUnavailable, match=r"no openvino-cpu-bf16.*no onnxruntime-cpu-f32"):

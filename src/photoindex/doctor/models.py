@@ -10,7 +10,7 @@ from photoindex.errors import ModelBroken, ModelMissing, PhotoindexError
 from photoindex.models.install import download_bytes, locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelSpec, Task
-from photoindex.runtimes.calibration import rank, stored
+from photoindex.runtimes.calibration import known_of, rank
 from photoindex.runtimes.candidates import ONLY_ASKED, Candidate, candidates
 from photoindex.runtimes.faults import disagreement, not_numbers, one_line
 from photoindex.runtimes.measure import Measurement
@@ -129,22 +129,22 @@ def _with_ways(facts: ModelFacts, installed: InstalledModel) -> ModelFacts:
     if forms:
         refused = dict(forms.refused)
         facts = replace(facts, prepared=True, refused_forms=refused, search_runtime=search_runtime(installed)[0])
-    kept = _kept(installed)
     found = ways_of(installed)
+    kept, decided = _kept(installed, [each.name for each in found if not (each.absent or each.only_asked)])
     ways = tuple(_way(each.name, each.absent or (ONLY_ASKED if each.only_asked else None), kept) for each in found)
-    facts = replace(facts, ways=ways, measured=bool(kept))
-    best = next((pick.runtime for pick in rank(kept, "scan")), None) if kept else None
-    return _chosen(facts, best)
+    facts = replace(facts, ways=ways, measured=decided)
+    usable = [way.runtime for way in ways if way.usable]
+    return _chosen(facts, next((pick.runtime for pick in rank(kept, "scan") if pick.runtime in usable), None))
 
 
-def _kept(installed: InstalledModel) -> list[Measurement]:
-    """What was measured of the model on this machine; nothing for those that know one way only."""
+def _kept(installed: InstalledModel, usable: Sequence[str]) -> tuple[list[Measurement], bool]:
+    """What was measured of the model on this machine, as known_of says; nothing for those that know one way only."""
     if installed.spec.task == "embedding":
         forms = read_forms(installed)
-        return stored(forms.visual, forms.folder) or []
+        return known_of(usable, forms.visual, forms.folder)
     if installed.spec.task == "ocr":
-        return stored(engines_of(installed).form, installed.derived) or []
-    return []
+        return known_of(usable, engines_of(installed).form, installed.derived)
+    return [], False
 
 
 def _candidates(installed: InstalledModel) -> Sequence[Candidate]:

@@ -155,7 +155,7 @@ def calibrate(
                 options.stop,
             )
     if kept_in is not None and sound and len(found) >= min(2, len(usable)):
-        _keep(path, kept_in, options, purpose, found)
+        _keep(path, kept_in, options, purpose, found, [rung.name for rung in usable])
     return found
 
 
@@ -291,12 +291,41 @@ def stored(
         return None
 
 
+def known_of(
+    names: Sequence[str],
+    path: Path,
+    kept_in: Path,
+    options: RuntimeOptions = AUTOMATIC,
+    purpose: Purpose = "scan",
+) -> tuple[list[Measurement], bool]:
+    """What was measured (see `stored`) that tells of a choice among the runtimes `names`, and whether it decides it.
+
+    It does where each of them was there to be measured. What was measured among fewer, since somebody asked for one
+    family alone, says of the others nothing: then only the refusals count.
+    """
+    found = stored(path, kept_in, options, purpose)
+    if found is None:
+        return [], False
+    entry = _read(calibration_file(path, kept_in))[_key(path, options, purpose)]
+    among = {each.runtime for each in found}.union(map(str, entry.get("among") or ()))
+    if among.issuperset(names):
+        return found, True
+    return [each for each in found if each.refused is not None], False
+
+
 def calibration_file(path: Path, kept_in: Path) -> Path:
     """Where the measurements of the form `path` are kept."""
     return kept_in / f"{path.stem}.calibration.json"
 
 
-def _keep(path: Path, kept_in: Path, options: RuntimeOptions, purpose: Purpose, found: Sequence[Measurement]) -> None:
+def _keep(
+    path: Path,
+    kept_in: Path,
+    options: RuntimeOptions,
+    purpose: Purpose,
+    found: Sequence[Measurement],
+    among: Sequence[str],
+) -> None:
     file = calibration_file(path, kept_in)
     entries = _read(file)
     entries.pop(key := _key(path, options, purpose), None)
@@ -305,6 +334,7 @@ def _keep(path: Path, kept_in: Path, options: RuntimeOptions, purpose: Purpose, 
         "purpose": purpose,
         "threads": options.threads,
         "machine": asdict(fingerprint()),
+        "among": list(among),
         "measurements": [each.as_json() for each in found],
     }
     kept = {key: entries[key] for key in list(entries)[-_KEPT:]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from photoindex.records import AUTOMATIC, RuntimeOptions
-from photoindex.runtimes.calibration import Pick, calibrate, rank, stored
+from photoindex.runtimes.calibration import Pick, calibrate, known_of, rank
 from photoindex.runtimes.candidates import Candidate, Purpose, candidates
 from photoindex.runtimes.faults import disagreement, not_numbers
 from photoindex.runtimes.ladder import Ladder
@@ -38,9 +38,10 @@ def open_session(
     `probe`: inputs of a trial run, whose outputs must be finite and, where `expected` names them, point the same way
     (see faults.disagreement). `options.runtime` overrides the choice.
     The order: what was measured on this machine, kept in the folder `kept_in`, best for the `purpose` first; else
-    that of `candidates`. A scan measures where nothing is kept and it pays: with a `probe` and `kept_in` given, when a
-    twentieth of the time that the first choice would need for `options.photos` is 15 seconds or more; that twentieth,
-    at most two minutes, is what measuring may take. A search never waits for a measurement.
+    that of `candidates`. A scan measures where nothing is kept of all those that it may use, and it pays: with a
+    `probe` and `kept_in` given, when a twentieth of the time that the first choice would need for `options.photos` is
+    15 seconds or more; that twentieth, at most two minutes, is what measuring may take.
+    A search never waits for a measurement.
     `measured`: what the caller knows of the model as a whole, of which `path` is a part; nothing else is looked up or
     measured then, and what was refused there is not used.
     Raises RuntimeRefused for an override that cannot be honoured, and RuntimeUnavailable with the reason of every
@@ -49,9 +50,11 @@ def open_session(
     rungs = select(candidates(path, runtimes, threads=options.threads, purpose=purpose), options.runtime, path.name)
     if measured is not None:
         return _ladder(path, _allowed(rungs, measured), rank(measured, purpose), options, probe, expected)
-    known = stored(path, kept_in, options, purpose) if kept_in is not None else None
-    session = _ladder(path, rungs, rank(known or (), purpose, options.memory_bytes), options, probe, expected)
-    if probe is None or kept_in is None or known is not None or purpose == "search" or len(rungs) == 1:
+    known, decided = (
+        known_of([rung.name for rung in rungs], path, kept_in, options, purpose) if kept_in else ([], False)
+    )
+    session = _ladder(path, rungs, rank(known, purpose, options.memory_bytes), options, probe, expected)
+    if probe is None or kept_in is None or decided or purpose == "search" or len(rungs) == 1:
         return session
     budget_s = measuring_budget(_seconds_each(session, probe), options)
     if budget_s is None:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from photoindex.errors import RuntimeUnavailable
 from photoindex.models.spec import InstalledModel
 from photoindex.records import RuntimeOptions, TextLine, Uint8Image
-from photoindex.runtimes.calibration import calibrate, run_apart, stored
+from photoindex.runtimes.calibration import calibrate, known_of, run_apart
 from photoindex.runtimes.candidates import Candidate
 from photoindex.runtimes.choose import measuring_budget
 from photoindex.runtimes.measure import Measurement
@@ -68,9 +68,9 @@ def open_reader(engines: Engines, installed: InstalledModel, options: RuntimeOpt
     if not usable:
         reasons = "; ".join(f"{each.name}: {each.absent}" for each in engines.rungs)
         raise RuntimeUnavailable(installed.spec.name, reasons)
-    known = stored(engines.form, installed.derived, options)
-    reader = engines.load(options, known or ())
-    if known is not None or len(usable) == 1 or measuring_budget(_LONGEST_S, options) is None:
+    known, decided = known_of([each.name for each in usable], engines.form, installed.derived, options)
+    reader = engines.load(options, known)
+    if decided or len(usable) == 1 or measuring_budget(_LONGEST_S, options) is None:
         return reader
     budget_s = measuring_budget(_seconds_each(reader), options)
     if budget_s is None:

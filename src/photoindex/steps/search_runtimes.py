@@ -10,7 +10,7 @@ import numpy as np
 
 from photoindex.models.spec import InstalledModel
 from photoindex.records import AUTOMATIC, RuntimeOptions
-from photoindex.runtimes.calibration import calibrate, rank, stored
+from photoindex.runtimes.calibration import calibrate, known_of, rank, stored
 from photoindex.runtimes.candidates import candidates
 from photoindex.runtimes.session import Arrays
 from photoindex.steps.forms import Forms, read_forms
@@ -49,7 +49,8 @@ def search_runtime(installed: InstalledModel) -> tuple[str | None, bool]:
 
 def _measure(form: Path, forms: Forms, options: RuntimeOptions, probe: Arrays, expected: Arrays) -> None:
     rungs = [each for each in candidates(form, threads=options.threads, purpose="search") if each.absent is None]
-    if len(rungs) < 2 or options.stop() or stored(form, forms.folder, options, "search") is not None:
+    _, decided = known_of([each.name for each in rungs], form, forms.folder, options, "search")
+    if len(rungs) < 2 or options.stop() or decided:
         return
     calibrate(form, rungs, probe, expected, kept_in=forms.folder, options=options, purpose="search", budget_s=_BUDGET_S)
 
