@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import QUICK, Shell
-from photoindex.events import during
+from photoindex.events import during, tell
 from photoindex.pure.redact import Redactor
 
 
@@ -107,6 +108,63 @@ def test_what_is_private_is_replaced(text: str, expected: str) -> None:
     import re
 
     assert re.sub(r"private-[0-9a-f]{8}", "1", redactor.text(text)) == expected
+
+
+def test_words_of_arguments_are_replaced_where_they_stand_alone() -> None:
+    redactor = Redactor("/home/me", ["/opt/venv"], ["tag:anna Beach"])
+    told = redactor.text("KeyError: 'anna', ANNA at beach; susanna and savannah in /opt/venv/anna/beach.py")
+    assert "'anna'" not in told
+    assert "ANNA" not in told
+    assert "at beach" not in told
+    assert "susanna and savannah in <venv>/anna/beach.py" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot open /home/anna/My Photos/x.jpg now",
+        "cannot open /media/My Disk/Our Summer/x.jpg",
+        "{'/media/My Disk/Our Summer/x.jpg', '/media/My Disk'}",
+        '"/media/My Disk/Mum\'s Summer/x.jpg"',
+        r'"path": "/media/M\u00fc Disk/Our Summer/x.jpg"',
+    ],
+)
+def test_paths_with_blanks_below_known_folders_are_replaced_whole(text: str) -> None:
+    told = Redactor("/home/anna", [], [], ["/media/My Disk", "/media/Mü Disk"]).text(text)
+    for private in ("anna", "Photos", "Disk", "Summer", "x.jpg"):
+        assert private not in told
+
+
+def test_programs_below_the_home_folder_stay_readable() -> None:
+    redactor = Redactor("/home/me", ["/home/me/venv"], ["/home/me"], ["/home/me"])
+    assert redactor.text('File "/home/me/venv/duckdb/x.py", line 3') == 'File "<venv>/duckdb/x.py", line 3'
+    assert redactor.text("/home/melanie/a b") != redactor.text("/home/me/a b")
+
+
+def test_private_words_are_found_in_json_too() -> None:
+    redactor = Redactor("/home/me", [], ["Müller", 'say "hi"'])
+    told = redactor.text(json.dumps({"a": "Müller", "b": 'say "hi"'}))
+    assert json.loads(told) == {"a": redactor.name("Müller"), "b": redactor.name('say "hi"')}
+
+
+def test_nothing_of_a_query_or_of_what_follows_two_dashes_is_in_the_report(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from photoindex.store.library import Library
+
+    def crash(*_: object) -> None:
+        tell("asked", words="Müller-Lüdenscheidt")
+        raise KeyError("eudora")
+
+    monkeypatch.setattr(Library, "open", crash)
+    for query in (["tag:eudora Müller-Lüdenscheidt"], ["--", "-eudora", "Müller-Lüdenscheidt"]):
+        run("search", *query, code=2)
+        (report,) = (run.home / "crashes").iterdir()
+        text = report.read_text()
+        assert "search" in text
+        for private in ("eudora", "Müller", "ller-L"):
+            assert private not in text
+        report.unlink()
 
 
 def test_two_mentions_of_one_file_have_one_name() -> None:

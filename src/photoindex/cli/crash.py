@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import photoindex
-from photoindex.config import crash_folder
-from photoindex.events import LOG, doing_of
+from photoindex.config import crash_folder, read_settings
+from photoindex.errors import PhotoindexError
+from photoindex.events import LOG, doing_of, facts_of
 from photoindex.logfile import as_line
 from photoindex.pure.redact import Redactor
 from photoindex.render.text import note
@@ -35,13 +36,15 @@ _NOTHING_PRIVATE = "Files, folders and words of yours are replaced by checksums;
 
 
 class Recent(logging.Handler):
-    """Remembers the last events, for a report."""
+    """Remembers the last events, for a report, and the folders that were scanned."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.lines: deque[str] = deque(maxlen=_EVENTS)
+        self.folders: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.folders.update((facts_of(record) or {}).get("roots", ()))
         self.lines.append(as_line(record))
 
 
@@ -66,9 +69,10 @@ def report_crash(error: Exception, recent: Recent, commands: Collection[str]) ->
     note(f"This is a bug in photoindex: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
     if doing is not None:
         note(f"It happened during {doing[0]}{_some(doing[1])}.")
-    words = [word for word in sys.argv[1:] if not word.startswith("-") and word not in commands]
-    private = [*words, *(doing[1] if doing else ()), *(os.path.basename(path) for path in (doing[1] if doing else ()))]
-    text = report_text(error, sys.argv[1:], commands, [*recent.lines], None if debug else _redactor(private))
+    given = [private for _, private in _arguments(sys.argv[1:], commands) if private]
+    private = [*given, *(doing[1] if doing else ()), *(os.path.basename(path) for path in (doing[1] if doing else ()))]
+    redactor = None if debug else _redactor(private, [*recent.folders, *_folders(given)])
+    text = report_text(error, sys.argv[1:], commands, [*recent.lines], redactor)
     try:
         path = _write(crash_folder(), text)
     except OSError as failure:
@@ -89,7 +93,10 @@ def report_text(
 ) -> str:
     """The report: versions, what was being done, the traceback, the last events. None as `redactor` keeps names."""
     doing = doing_of(error)
-    words = [word if redactor is None or word in commands else _argument(word, redactor) for word in argv]
+    words = [
+        told + (private if redactor is None else redactor.name(private)) if private else told
+        for told, private in _arguments(argv, commands)
+    ]
     facts = [
         "photoindex crash report",
         f"time: {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
@@ -109,17 +116,30 @@ def report_text(
     return "\n".join(facts) + (body if redactor is None else redactor.text(body)) + "\n"
 
 
-def _argument(word: str, redactor: Redactor) -> str:
-    """An option by its name only; what was given to it, or without one, by a checksum."""
-    if not word.startswith("-"):
-        return redactor.name(word)
-    name, equals, value = word.partition("=")
-    return name + (equals + redactor.name(value) if equals else "")
+def _arguments(argv: Sequence[str], commands: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Each argument parted into what may be told, the name of a command or an option, and what is private."""
+    for at, word in enumerate(argv):
+        if "--" in argv[:at]:
+            yield "", word
+        elif word.startswith("-"):
+            name, equals, value = word.partition("=")
+            yield name + equals, value
+        else:
+            yield (word, "") if word in commands else ("", word)
 
 
-def _redactor(private: Sequence[str]) -> Redactor:
+def _folders(words: Sequence[str]) -> Iterator[str]:
+    """Where what was given lies, if it is a path, and the library."""
+    for word in words:
+        if os.sep in word or os.path.exists(word):
+            yield os.path.abspath(os.path.expanduser(word))
+    with contextlib.suppress(PhotoindexError):
+        yield str(read_settings().library)
+
+
+def _redactor(private: Sequence[str], folders: Sequence[str]) -> Redactor:
     programs = [*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib"), sys.base_prefix]
-    return Redactor(str(Path.home()), [*programs, str(Path(photoindex.__file__).parents[1])], private)
+    return Redactor(str(Path.home()), [*programs, str(Path(photoindex.__file__).parents[1])], private, folders)
 
 
 def _versions() -> Iterator[str]:
