@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,3 +65,22 @@ def test_a_reader_sees_what_another_process_wrote_meanwhile(run: Shell, monkeypa
     assert reader.catalog.settings()["colour"] == "red"
     assert len(reader.vectors.holding([["receipt"]], 9, every=True)) == 2
     assert b"\nforest\t1\n" in reader.vectors.terms().lines
+
+
+def test_a_reader_sees_what_a_killed_writer_committed(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered_module, "_SETTLED_NS", -(10**12))  # else nothing is kept in so short a time
+    save(run, photo("a.jpg"))
+    reader = Library.open(run.folder)
+    assert reader.catalog.settings().get("colour") is None
+    catalog = run.folder / "catalog.duckdb"
+    before = catalog.stat()
+    code = (
+        "import duckdb, os, sys\n"
+        "con = duckdb.connect(sys.argv[1])\n"
+        "con.execute(\"INSERT INTO settings VALUES ('colour', 'red')\")\n"
+        "os._exit(9)\n"  # before it is written into the file itself
+    )
+    subprocess.run([sys.executable, "-c", code, str(catalog)], check=False)
+    assert (catalog.stat().st_size, catalog.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert catalog.with_name("catalog.duckdb.wal").stat().st_size > 0
+    assert reader.catalog.settings()["colour"] == "red"

@@ -7,6 +7,7 @@ them. A writing process keeps nothing.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from photoindex.store.connection import CatalogFile
@@ -29,13 +30,21 @@ def remembered(file: CatalogFile, sql: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _state(file: CatalogFile) -> tuple[int, int, int] | None:
-    """What tells this state of the file from any other; None where nothing does."""
+def _state(file: CatalogFile) -> tuple[tuple[int, int, int] | None, ...] | None:
+    """What tells this state of the file, and of what a killed writer left beside it, from any other; None where
+    nothing does."""
     if file.writable:
         return None
+    states = _state_of(file.path), _state_of(file.path.with_name(f"{file.path.name}.wal"))
+    settled_before = time.time_ns() - _SETTLED_NS
+    if states[0] is None or any(state is not None and state[2] >= settled_before for state in states):
+        return None
+    return states
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
     try:
-        stat = file.path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns) if settled else None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
