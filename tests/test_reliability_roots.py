@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ import pytest
 
 from conftest import QUICK, Shell, draw
 from faults import IMPATIENT, disk, silent, unplugged
+from photoindex.errors import DiskGone
+from photoindex.models.registry import load_registry
+from photoindex.scan import ScanOptions
+from photoindex.scan.run import scan
 from photoindex.store.library import Library
 from terminal import on_terminal
 from test_scan_kill import contents, group_is_gone, many_photos, photos_in, wait_for_photos
@@ -126,6 +131,25 @@ def test_a_disk_unplugged_from_within_the_folder_is_noticed_by_its_empty_place(r
         small_photos(photos / "card" / "2023", 3, 100)
         assert run.scan(photos)["steps"] == {}
         assert status(run)["missing"] == 0
+
+
+def test_a_disk_unplugged_while_watching_is_noticed_however_few_its_pictures_are(
+    library: Library, tmp_path: Path
+) -> None:
+    photos = small_photos(tmp_path / "photos", 9)
+    small_photos(photos / "trip", 1)
+    options = ScanOptions(steps=("metadata",), workers=1)
+    registry = load_registry(None)
+    with disk(photos / "card"):
+        small_photos(photos / "card" / "2023", 3, 100)
+        scan(library, [str(photos)], registry, library.folder, options)
+    touched = {str(photos / "card"): True, str(photos / "card" / "2023"): True}
+    with pytest.raises(DiskGone, match="3 pictures were known there"):
+        scan(library, [str(photos)], registry, library.folder, replace(options, only={str(photos): touched}))
+    assert library.queries.status().missing == 0
+    (photos / "trip" / "beach 0.png").unlink()  # a folder emptied on the same disk is no question, then
+    part = replace(options, only={str(photos): {str(photos / "trip"): False}})
+    assert scan(library, [str(photos)], registry, library.folder, part).missing == 1
 
 
 def test_an_emptied_folder_of_the_same_disk_is_no_question(run: Shell, tmp_path: Path) -> None:

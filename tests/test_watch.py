@@ -24,7 +24,7 @@ from photoindex.models.registry import load_registry
 from photoindex.pure.settling import Settling
 from photoindex.records import ScanReport
 from photoindex.scan import ScanOptions
-from photoindex.scan.changes import choose_poll, folders_of
+from photoindex.scan.changes import Changes, choose_poll, folders_of
 from photoindex.scan.kept import KeptModels
 from photoindex.scan.run import scan
 from photoindex.scan.steps import Steps
@@ -215,7 +215,7 @@ def test_a_file_whose_copy_began_meanwhile_is_left_until_it_rests(
     draw(59).save(photos.with_name("source.jpg"))
     whole = photos.with_name("source.jpg").read_bytes()
 
-    class Late(photoindex.scan.watching.Changes):
+    class Late(Changes):
         """Hears of nothing but the first file, as one that looks once a minute."""
 
         def take(self) -> set[str]:

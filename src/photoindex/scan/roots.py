@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -101,7 +101,8 @@ def compare(root: str, known: Mapping[str, KnownFile], library: Path, options: S
         return result
     moved_from = set(result.moved_from)
     present = {path: k for path, k in known.items() if not k.missing}
-    result.missing = [p for p in present if p not in seen and p not in moved_from and not _exists(p)]
+    absent = [p for p in present if p not in seen and p not in moved_from]
+    result.missing = gone(root, absent, options.stop)
     if result.missing and not options.accept_missing and root not in options.gone:
         _check_loss(result, present, options.gone)
     return result
@@ -135,6 +136,19 @@ def _left_by_a_disk(missing: Sequence[str], present: Mapping[str, KnownFile], co
     here = {k.file.device for path, k in present.items() if path not in gone}
     lost = {os.path.dirname(path) for path in missing if present[path].file.device not in here}
     return next((folder for folder in map(_still_there, lost) if folder not in confirmed and _is_empty(folder)), None)
+
+
+def looks_unplugged(missing: Iterable[FoundFile]) -> bool:
+    """Whether one of these files lay on another disk than what is left of its folders, which is empty."""
+    places = {(_still_there(os.path.dirname(file.path)), file.device) for file in missing}
+    return any(_is_empty(folder) and not _is_on(folder, device) for folder, device in places)
+
+
+def _is_on(folder: str, device: int) -> bool:
+    try:
+        return os.stat(folder).st_dev == device
+    except OSError:
+        return False
 
 
 def _still_there(folder: str) -> str:
@@ -187,9 +201,10 @@ def _read(file: FoundFile, result: Comparison, leave: Callable[[FoundFile], bool
         result.unread.append(file)
 
 
-def gone(path: str) -> bool:
-    """Whether the system says that there is no such file."""
-    return not _exists(path)
+def gone(root: str, paths: Sequence[str], stop: Callable[[], bool]) -> list[str]:
+    """Those of the paths below `root` of which the system says that there is no such file. Raises RootLost."""
+    found = (path for path in paths if not _exists(path))
+    return list(patiently(found, stop, lambda: check_answers(root)))
 
 
 def _exists(path: str) -> bool:
