@@ -200,7 +200,7 @@ def ocr_gain() -> None:
         model = InstalledModel(spec, Path(found.origin).with_name("models"), Path(kept))
         engines = engines_of(model)
         rungs = [each for each in engines.rungs if each.absent is None]
-        measured = measure_engines(engines.form, rungs, model, AUTOMATIC, LONG_S)
+        measured = measure_engines(engines, rungs, model, AUTOMATIC, LONG_S)
     slowest = max(each.seconds[1] for each in measured if each.refused is None)
     for each in sorted(measured, key=lambda one: one.seconds.get(1, 0.0)):
         said = each.refused or f"{1 / each.seconds[1]:.1f} pages/s, {slowest / each.seconds[1]:.1f} times the slowest"

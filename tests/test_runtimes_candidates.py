@@ -62,7 +62,7 @@ def test_searching_starts_with_onnx_runtime_and_finding_out_imports_no_runtime(t
 def test_the_fingerprint_changes_with_the_machine_and_with_a_package() -> None:
     here = fingerprint()
     assert here.cores >= 1
-    assert {"openvino", "onnxruntime", "torch"} <= set(here.packages)
+    assert {"openvino", "onnxruntime", "torch", "rapidocr", "paddleocr", "paddlex"} <= set(here.packages)
     others = [
         dataclasses.replace(here, cores=here.cores + 1),
         dataclasses.replace(here, flags=(*here.flags, "new")),

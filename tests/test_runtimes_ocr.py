@@ -16,13 +16,12 @@ from photoindex.errors import RuntimeRefused, RuntimeUnavailable
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel, ModelSpec
 from photoindex.records import AUTOMATIC, RuntimeOptions, TextLine
-from photoindex.runtimes.calibration import stored
 from photoindex.runtimes.candidates import Candidate
 from photoindex.runtimes.measure import Measurement
 from photoindex.scan.steps import Steps
 from photoindex.steps import ocr_choice, ocr_paddle
 from photoindex.steps.ocr import engines_of
-from photoindex.steps.ocr_choice import Engines, measure_engines, open_reader, text_agreement
+from photoindex.steps.ocr_choice import Engines, measure_engines, measured_of, open_reader, text_agreement
 from photoindex.steps.ocr_measure import model_in, time_reader
 from photoindex.steps.ocr_pages import sample_pages
 from test_ocr import bundled
@@ -73,11 +72,11 @@ class Bench:
         return dict(self.said[rung.name])
 
     def measure(self, options: RuntimeOptions = AUTOMATIC) -> dict[str, Measurement]:
-        found = measure_engines(self.engines.form, self.engines.rungs, self.installed, options, 60.0)
+        found = measure_engines(self.engines, self.engines.rungs, self.installed, options, 60.0)
         return {each.runtime: each for each in found}
 
     def kept(self) -> list[Measurement] | None:
-        return stored(self.engines.form, self.installed.derived)
+        return measured_of(self.names, self.engines, self.installed, AUTOMATIC)[0] or None
 
 
 def said(name: str, seconds: float, words: Sequence[str] = WORDS) -> dict[str, Any]:
@@ -162,6 +161,31 @@ def test_what_was_measured_of_one_family_alone_decides_nothing_for_a_scan_that_m
     assert bench.measured == []  # all were measured, and so were these
 
 
+def test_another_recogniser_or_setting_beside_the_same_detector_is_not_taken_for_the_measured_one(
+    bench: Bench, tmp_path: Path
+) -> None:
+    model = real(tmp_path, thresholds={"box": 0.5})
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for file in bundled().glob("*.onnx"):
+        (weights / file.name).symlink_to(file)
+    model = dataclasses.replace(model, path=weights)
+    names = [each.name for each in engines_of(model).rungs if each.absent is None]
+    bench.said |= {name: said(name, 0.1) for name in names}
+
+    def decided(of: InstalledModel) -> bool:
+        return measured_of(names, engines_of(of), of, AUTOMATIC)[1]
+
+    measure_engines(
+        engines_of(model), [each for each in engines_of(model).rungs if not each.absent], model, AUTOMATIC, 60.0
+    )
+    assert decided(model)
+    assert not decided(dataclasses.replace(model, spec=dataclasses.replace(model.spec, thresholds={"box": 0.4})))
+    (weights / "PP-OCRv6_rec_small.onnx").unlink()
+    (weights / "PP-OCRv6_rec_small.onnx").write_bytes(b"another recogniser")
+    assert not decided(model)
+
+
 def test_without_any_engine_every_reason_is_told(bench: Bench) -> None:
     none = tuple(dataclasses.replace(each, absent=f"no {each.name}") for each in bench.engines.rungs)
     with pytest.raises(RuntimeUnavailable, match=r"no openvino-cpu-bf16.*no onnxruntime-cpu-f32"):
@@ -231,7 +255,7 @@ def test_the_bundled_engines_are_measured_and_read_the_same_words(tmp_path: Path
     model = real(tmp_path, runtimes=("openvino", "onnxruntime"))
     engines = engines_of(model)
     rungs = [each for each in engines.rungs if each.absent is None]
-    found = measure_engines(engines.form, rungs, model, AUTOMATIC, 60.0)
+    found = measure_engines(engines, rungs, model, AUTOMATIC, 60.0)
     assert {each.runtime for each in found} == {each.name for each in rungs}
     assert all(each.refused is None and each.seconds[1] > 0 and each.memory[1] > 0 for each in found)
     best = min(found, key=lambda each: each.seconds[1]).runtime
@@ -244,11 +268,11 @@ def test_the_bundled_engines_are_measured_and_read_the_same_words(tmp_path: Path
 def test_doctor_shows_what_was_measured_and_why_it_is_chosen(bench: Bench, tmp_path: Path) -> None:
     registry = load_registry(None)
     spec = registry.model("rapidocr-ppocr-v6-small")
-    model = real(tmp_path / spec.name, runtimes=spec.runtimes, options=spec.options)
+    model = real(tmp_path / spec.name, runtimes=spec.runtimes, options=spec.options, thresholds=spec.thresholds)
     engines = engines_of(model)
     bench.said |= {each.name: said(each.name, 0.2) for each in engines.rungs}
     bench.said["onnxruntime-cpu-f32"] = said("onnxruntime-cpu-f32", 0.1)
-    measure_engines(engines.form, [e for e in engines.rungs if not e.absent], model, AUTOMATIC, 60.0)
+    measure_engines(engines, [e for e in engines.rungs if not e.absent], model, AUTOMATIC, 60.0)
     [facts] = read_models(registry, {"ocr": spec}, Steps([]), tmp_path)
     assert (facts.runtime, facts.measured) == ("onnxruntime-cpu-f32", True)
     assert {way.runtime: way.rate for way in facts.ways}["onnxruntime-cpu-f32"] == pytest.approx(10)
@@ -281,6 +305,15 @@ def test_the_weights_in_the_folders_say_which_engines_there_are(tmp_path: Path) 
     )
     chosen = reasons(folders(tmp_path / "told", "inference.onnx", "inference.pdiparams", engine="paddle"))
     assert chosen["paddleocr-onnxruntime"] == "the model's block asks for paddle"
+
+
+def test_all_files_of_the_folders_tell_measurements_apart(tmp_path: Path) -> None:
+    model = folders(tmp_path, "inference.onnx")
+    (tmp_path / "cls").mkdir()
+    (tmp_path / "cls" / "inference.yml").write_text("Global: {model_name: turn}")
+    found = {str(file.relative_to(tmp_path)) for file in engines_of(model).files}
+    weights = {f"{name}/{file}" for name in ("det", "rec") for file in ("inference.yml", "inference.onnx")}
+    assert found == {*weights, "cls/inference.yml"}
 
 
 def test_an_engine_whose_package_is_not_installed_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

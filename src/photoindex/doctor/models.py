@@ -10,6 +10,7 @@ from photoindex.errors import ModelBroken, ModelMissing, PhotoindexError
 from photoindex.models.install import download_bytes, locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, InstalledModel, ModelSpec, Task
+from photoindex.records import AUTOMATIC
 from photoindex.runtimes.calibration import known_of, rank
 from photoindex.runtimes.candidates import ONLY_ASKED, Candidate, candidates
 from photoindex.runtimes.faults import disagreement, not_numbers, one_line
@@ -17,6 +18,7 @@ from photoindex.runtimes.measure import Measurement
 from photoindex.scan.steps import Steps
 from photoindex.steps.forms import forms_ready, read_forms
 from photoindex.steps.ocr import engines_of
+from photoindex.steps.ocr_choice import measured_of
 from photoindex.steps.search_runtimes import search_runtime
 from photoindex.steps.ways import ways_of
 
@@ -143,7 +145,7 @@ def _kept(installed: InstalledModel, usable: Sequence[str]) -> tuple[list[Measur
         forms = read_forms(installed)
         return known_of(usable, forms.visual, forms.folder)
     if installed.spec.task == "ocr":
-        return known_of(usable, engines_of(installed).form, installed.derived)
+        return measured_of(usable, engines_of(installed), installed, AUTOMATIC)
     return [], False
 
 

@@ -130,6 +130,7 @@ def calibrate(
     purpose: Purpose = "scan",
     budget_s: float = 20.0,
     measurer: Measurer | None = None,
+    also: str = "",
 ) -> list[Measurement]:
     """Measure `rungs` in about `budget_s` seconds, the first in order first, and keep the result in `kept_in`.
 
@@ -137,6 +138,7 @@ def calibrate(
     answers True measuring ends. Nothing is kept then, nor where a candidate's process was ended from outside or did
     not end in time: another time it may well be measured.
     `measurer`: how one candidate is measured in some seconds; a process of its own unless tests give another.
+    `also`: whatever else tells these measurements from others of the form, as in `stored`.
     """
     usable = [rung for rung in rungs if rung.absent is None]
     if measurer is not None:
@@ -155,7 +157,8 @@ def calibrate(
                 options.stop,
             )
     if kept_in is not None and sound and len(found) >= min(2, len(usable)):
-        _keep(path, kept_in, options, purpose, found, [rung.name for rung in usable])
+        key = _key(path, options, purpose, also)
+        _keep(path, kept_in, key, options, purpose, found, [rung.name for rung in usable])
     return found
 
 
@@ -281,10 +284,13 @@ def _run_apart(module: str, order: str, limit_s: float, stop: Callable[[], bool]
 
 
 def stored(
-    path: Path, kept_in: Path, options: RuntimeOptions = AUTOMATIC, purpose: Purpose = "scan"
+    path: Path, kept_in: Path, options: RuntimeOptions = AUTOMATIC, purpose: Purpose = "scan", also: str = ""
 ) -> list[Measurement] | None:
-    """What was measured for this form, machine, set of packages and number of threads; None where nothing was."""
-    entry = _read(calibration_file(path, kept_in)).get(_key(path, options, purpose))
+    """What was measured for this form, machine, set of packages and number of threads; None where nothing was.
+
+    `also`: what else it depends on, in the caller's words, such as files that run together with the form.
+    """
+    entry = _read(calibration_file(path, kept_in)).get(_key(path, options, purpose, also))
     try:
         return [Measurement.from_json(each) for each in entry["measurements"]] if entry else None
     except (KeyError, TypeError, ValueError, AttributeError):  # a broken file is as good as none
@@ -297,16 +303,17 @@ def known_of(
     kept_in: Path,
     options: RuntimeOptions = AUTOMATIC,
     purpose: Purpose = "scan",
+    also: str = "",
 ) -> tuple[list[Measurement], bool]:
     """What was measured (see `stored`) that tells of a choice among the runtimes `names`, and whether it decides it.
 
     It does where each of them was there to be measured. What was measured among fewer, since somebody asked for one
     family alone, says of the others nothing: then only the refusals count.
     """
-    found = stored(path, kept_in, options, purpose)
+    found = stored(path, kept_in, options, purpose, also)
     if found is None:
         return [], False
-    entry = _read(calibration_file(path, kept_in))[_key(path, options, purpose)]
+    entry = _read(calibration_file(path, kept_in))[_key(path, options, purpose, also)]
     among = {each.runtime for each in found}.union(map(str, entry.get("among") or ()))
     if among.issuperset(names):
         return found, True
@@ -321,6 +328,7 @@ def calibration_file(path: Path, kept_in: Path) -> Path:
 def _keep(
     path: Path,
     kept_in: Path,
+    key: str,
     options: RuntimeOptions,
     purpose: Purpose,
     found: Sequence[Measurement],
@@ -328,7 +336,7 @@ def _keep(
 ) -> None:
     file = calibration_file(path, kept_in)
     entries = _read(file)
-    entries.pop(key := _key(path, options, purpose), None)
+    entries.pop(key, None)
     entries[key] = {
         "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "purpose": purpose,
@@ -355,6 +363,7 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
 
 
-def _key(path: Path, options: RuntimeOptions, purpose: Purpose) -> str:
+def _key(path: Path, options: RuntimeOptions, purpose: Purpose, also: str) -> str:
     stat = path.stat()
-    return f"{purpose} {stat.st_size} {stat.st_mtime_ns} {fingerprint().key} {options.threads or 'all'}"
+    key = f"{purpose} {stat.st_size} {stat.st_mtime_ns} {fingerprint().key} {options.threads or 'all'}"
+    return f"{key} {also}" if also else key

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _PACKAGES = (
     "openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "torch", "open_clip_torch", "paddlepaddle",
+    "paddlepaddle-gpu", "paddleocr", "paddlex", "rapidocr",
 )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ engine in a process of its own (steps/ocr_measure.py). Engines agree where they 
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -49,13 +51,15 @@ class Reader(Protocol):
 class Engines:
     """What could read text with one model.
 
-    `form`: the file by which measurements are told apart; `rungs`: every engine in the order of experience, those
-    absent with the reason; `load(options, measured)` opens a reader, the best measured engine first.
+    `form`: the file that measurements are kept by; `rungs`: every engine in the order of experience, those absent with
+    the reason; `load(options, measured)` opens a reader, the best measured engine first. `files`: all that the engines
+    read, the form among them: a measurement holds for these alone.
     """
 
     form: Path
     rungs: tuple[Candidate, ...]
     load: Callable[[RuntimeOptions, Sequence[Measurement]], Reader]
+    files: tuple[Path, ...] = ()
 
 
 def open_reader(engines: Engines, installed: InstalledModel, options: RuntimeOptions) -> Reader:
@@ -68,7 +72,7 @@ def open_reader(engines: Engines, installed: InstalledModel, options: RuntimeOpt
     if not usable:
         reasons = "; ".join(f"{each.name}: {each.absent}" for each in engines.rungs)
         raise RuntimeUnavailable(installed.spec.name, reasons)
-    known, decided = known_of([each.name for each in usable], engines.form, installed.derived, options)
+    known, decided = measured_of([each.name for each in usable], engines, installed, options)
     reader = engines.load(options, known)
     if decided or len(usable) == 1 or measuring_budget(_LONGEST_S, options) is None:
         return reader
@@ -76,11 +80,28 @@ def open_reader(engines: Engines, installed: InstalledModel, options: RuntimeOpt
     if budget_s is None:
         return reader
     reader.close()
-    return engines.load(options, measure_engines(engines.form, usable, installed, options, budget_s))
+    return engines.load(options, measure_engines(engines, usable, installed, options, budget_s))
+
+
+def measured_of(
+    names: Sequence[str], engines: Engines, installed: InstalledModel, options: RuntimeOptions
+) -> tuple[list[Measurement], bool]:
+    """What was measured of the engines `names`, and whether it decides between them; see calibration.known_of."""
+    also = _identity(engines, installed)
+    return known_of(names, engines.form, installed.derived, options, also=also)
+
+
+def _identity(engines: Engines, installed: InstalledModel) -> str:
+    """Twelve hex digits that change with any file that the engines read, and with the model's settings."""
+    stats = [
+        (f"{file.parent.name}/{file.name}", file.stat().st_size, file.stat().st_mtime_ns) for file in engines.files
+    ]
+    settings = [dict(installed.spec.thresholds), dict(installed.spec.options)]
+    return hashlib.sha256(json.dumps([stats, settings], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def measure_engines(
-    form: Path, rungs: Sequence[Candidate], installed: InstalledModel, options: RuntimeOptions, budget_s: float
+    engines: Engines, rungs: Sequence[Candidate], installed: InstalledModel, options: RuntimeOptions, budget_s: float
 ) -> list[Measurement]:
     """Measure these engines in about `budget_s` seconds and keep what was found in the model's folder of derived files.
 
@@ -98,8 +119,17 @@ def measure_engines(
             expected.append((rung.name, words))
         return found if found.refused else judged(found, words, *expected[0])
 
+    also = _identity(engines, installed)
     return calibrate(
-        form, plainest, {}, None, kept_in=installed.derived, options=options, budget_s=budget_s, measurer=measurer
+        engines.form,
+        plainest,
+        {},
+        None,
+        kept_in=installed.derived,
+        options=options,
+        budget_s=budget_s,
+        measurer=measurer,
+        also=also,
     )
 
 

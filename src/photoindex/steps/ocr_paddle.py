@@ -45,7 +45,7 @@ class PaddleReader:
         """`engine`: PaddleOCR's word for what runs it, paddle or onnxruntime."""
         require_one_opencv()
         det, rec = _folder(installed, "det"), _folder(installed, "rec")
-        turn = installed.path / str(installed.spec.options.get("cls", "cls"))
+        turn = _turn(installed)
         self.runtime = f"{_FAMILY}-{engine}"
         self.stop: Callable[[], bool] = lambda: False
         thresholds = installed.spec.thresholds
@@ -87,7 +87,7 @@ def engines(installed: InstalledModel) -> Engines:
     def load(told: RuntimeOptions, measured: Sequence[Measurement]) -> PaddleReader:
         return _load(installed, rungs, told, measured)
 
-    return Engines(folders[0] / _CONFIG, rungs, load)
+    return Engines(folders[0] / _CONFIG, rungs, load, _files([*folders, _turn(installed)]))
 
 
 def _rung(installed: InstalledModel, engine: str, absent: str | None) -> Candidate:
@@ -134,6 +134,15 @@ def _folder(installed: InstalledModel, option: str) -> Path:
         reason = f"{folder} is no model folder of PaddleOCR (it lacks {_CONFIG})"
         raise ModelBroken(installed.spec.name, reason, f"photoindex models pull {installed.spec.name}")
     return folder
+
+
+def _turn(installed: InstalledModel) -> Path:
+    """The folder of the model that tells which way up a line is; it may be absent."""
+    return installed.path / str(installed.spec.options.get("cls", "cls"))
+
+
+def _files(folders: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()) if file.is_file())
 
 
 def _names(role: str, folder: Path, installed: InstalledModel) -> dict[str, str]:

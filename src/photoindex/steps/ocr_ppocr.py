@@ -56,7 +56,7 @@ class PpOcr:
         require_one_opencv()
         spec = installed.spec
         detector = _detector(installed)
-        recogniser = _file(installed, "rec", "PP-OCRv6_rec_small.onnx")
+        recogniser = _recogniser(installed)
         self._boxes = _box_finder(spec.thresholds)
         self._letters = _letter_decoder(installed, recogniser)
         self._det = _open(detector, spec.runtimes, options, measured, (1, 3, 64, 64))
@@ -151,11 +151,16 @@ def engines(installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> E
     """What could run both networks: both always on the same, unless one fails on the way. Raises ModelBroken."""
     detector = _detector(installed)
     rungs = candidates(detector, installed.spec.runtimes, threads=options.threads)
-    return Engines(detector, rungs, lambda told, measured: PpOcr(installed, told, measured))
+    files = (detector, _recogniser(installed))
+    return Engines(detector, rungs, lambda told, measured: PpOcr(installed, told, measured), files)
 
 
 def _detector(installed: InstalledModel) -> Path:
     return _file(installed, "det", "PP-OCRv6_det_small.onnx")
+
+
+def _recogniser(installed: InstalledModel) -> Path:
+    return _file(installed, "rec", "PP-OCRv6_rec_small.onnx")
 
 
 def _file(installed: InstalledModel, option: str, default: str) -> Path:
