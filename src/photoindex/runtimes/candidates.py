@@ -86,12 +86,14 @@ def machine_backends() -> tuple[Backend, ...]:
     """Every backend known, in the order in which they are tried where nothing was measured.
 
     Accelerators, then the CPU with OpenVINO (facts of many machines: the fastest there), ONNX Runtime and torch.
+    Variants of torch on CUDA come after every plain accelerator: compiling could use up the time for measuring.
     Intel's GPU and NPU come after the CPU because many are slower; measuring may put them first. What is used
     only where it is asked for comes last.
     """
     return (
         *_torch_accelerators(),
         *_onnx_accelerators(),
+        *_torch_cuda_variants(),
         *_openvino_cpu(),
         *_openvino_others(),
         Backend("onnxruntime", "cpu", "f32", _absent_package("onnxruntime")),
@@ -192,18 +194,26 @@ def _open(path: Path, backend: Backend, threads: int | None, latency: bool = Fal
 
 
 def _torch_accelerators() -> Iterator[Backend]:
-    present = accelerators()
     for device in ("cuda", "mps"):
-        reason = _absent_package("torch") or (None if device in present else _NO_DEVICE[device])
-        if reason is None and device == "cuda" and torch_cuda_build() is None:
-            reason = "the installed torch is a build without CUDA"
         for precision in ("f16", "bf16", "f32"):
             if device == "cuda" or precision != "bf16":
-                yield Backend("torch", device, precision, reason)
-        if device == "cuda":
-            for precision in ("f16", "bf16"):
-                yield Backend("torch", device, precision, reason, CHANNELS_LAST)
-                yield Backend("torch", device, precision, reason or _no_compiler("cuda"), COMPILED)
+                yield Backend("torch", device, precision, _no_accelerator(device))
+
+
+def _torch_cuda_variants() -> Iterator[Backend]:
+    reason = _no_accelerator("cuda")
+    for precision in ("f16", "bf16"):
+        yield Backend("torch", "cuda", precision, reason, CHANNELS_LAST)
+    for precision in ("f16", "bf16"):
+        yield Backend("torch", "cuda", precision, reason or _no_compiler("cuda"), COMPILED)
+
+
+def _no_accelerator(device: str) -> str | None:
+    """Why torch cannot use this device here, or None."""
+    reason = _absent_package("torch") or (None if device in accelerators() else _NO_DEVICE[device])
+    if reason is None and device == "cuda" and torch_cuda_build() is None:
+        return "the installed torch is a build without CUDA"
+    return reason
 
 
 def _torch_cpu() -> Iterator[Backend]:
