@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -19,16 +20,18 @@ import pytest
 
 import photoindex.scan.steps
 from conftest import QUICK, Shell, draw
+from photoindex.errors import RootMostlyGone
 from photoindex.media.mounts import kind_of, read_mount, read_mountinfo, remote_kind
+from photoindex.media.reach import DOES_NOT_ANSWER
 from photoindex.models.registry import load_registry
 from photoindex.pure.settling import Settling
 from photoindex.records import ScanReport
 from photoindex.scan import ScanOptions
-from photoindex.scan.changes import Changes, choose_poll, folders_of
+from photoindex.scan.changes import Changes, choose_poll, folders_of, mark
 from photoindex.scan.kept import KeptModels
 from photoindex.scan.run import scan
 from photoindex.scan.steps import Steps
-from photoindex.scan.watching import WatchOptions, watch
+from photoindex.scan.watching import WatchOptions, _Watch, watch
 from photoindex.steps import STEPS
 from photoindex.store.library import Library
 
@@ -238,6 +241,76 @@ def test_a_file_whose_copy_began_meanwhile_is_left_until_it_rests(
     assert (report.analysed, report.failed) == (1, 0)
 
 
+@pytest.fixture
+def job(library: Library, photos: Path) -> Iterator[_Watch]:
+    """A watch of `photos`, to be turned by hand."""
+    job = _Watch(library.folder, load_registry(None), library.folder, ScanOptions(), WatchOptions(), KeptModels())
+    job.roots = [job._watched(str(photos))]
+    yield job
+    job.close()
+
+
+def test_a_folder_that_falls_silent_in_a_round_is_waited_for_and_a_watch_can_still_be_ended(
+    job: _Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr("photoindex.scan.watching.mark", lambda _: answers.wait(PATIENCE_S))
+    monkeypatch.setattr("photoindex.scan.roots.trouble_with", lambda *_: DOES_NOT_ANSWER)
+    monkeypatch.setattr("photoindex.media.reach.ANSWER_S", 0.5)
+    [root] = job.roots
+    root.settling.touch(f"{root.path}/a.jpg", None, 0.0)
+    turn = threading.Thread(target=job._work_on, args=(root, 0.0))
+    turn.start()
+    turn.join(PATIENCE_S / 4)
+    stuck = turn.is_alive()
+    answers.set()
+    turn.join()
+    assert not stuck
+    assert root.away is not None
+    assert DOES_NOT_ANSWER in root.away
+
+
+def test_the_memory_of_the_first_round_binds_only_while_its_models_stay_loaded(
+    job: _Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+
+    def one_scan(*given: Any) -> Any:
+        asked.append(given[-1].max_memory)
+        job.kept.give(("embedding", None, None), Model("m"))  # type: ignore[arg-type]
+        return SimpleNamespace(memory=SimpleNamespace(budget=5), run_id=0)
+
+    monkeypatch.setattr("photoindex.scan.watching.scan", one_scan)
+    monkeypatch.setattr("photoindex.scan.watching.Library.writing", lambda _: contextlib.nullcontext())
+    for _ in range(2):
+        job._scan([], {})
+    job.kept.close()
+    job._scan([], {})
+    assert asked == [None, 5, None]
+
+
+def test_a_folder_that_lost_most_is_not_walked_again_and_again(job: _Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[str] = []
+
+    def mostly_gone(*_: object) -> None:
+        walks.append("walk")
+        raise RootMostlyGone("photos", 100, 90)
+
+    monkeypatch.setattr(job.roots[0], "whole", True)
+    monkeypatch.setattr(_Watch, "_scan", mostly_gone)
+    [root], now = job.roots, time.monotonic()
+    for later in (0.0, 15.0, 100.0):
+        job._work_on(root, now + later)
+    assert (len(walks), root.away) == (1, None)
+    root.settling.touch(f"{root.path}/gone.jpg", None, now + 100.0)
+    job._work_on(root, now + 110.0)
+    assert len(walks) == 2
+    job._work_on(root, now + 120.0)
+    assert len(walks) == 2
+    job._work_on(root, now + 1000.0)
+    assert len(walks) == 3
+
+
 def test_a_flood_of_changes_is_one_round() -> None:
     settling = Settling(quiet_s=2, at_most_s=30)
     for number in range(10_000):
@@ -273,11 +346,15 @@ def test_which_folders_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "x.jpg").touch()
     a, b = str(tmp_path / "a"), str(tmp_path / "a" / "b")
-    assert folders_of({f"{a}/x.jpg"}) == {a: False}
-    assert folders_of({b}) == {a: False, b: True}
-    assert folders_of({f"{a}/gone"}) == {a: False, f"{a}/gone": True}
-    assert folders_of({f"{a}/gone.jpg"}) == {a: False}
-    assert folders_of({f"{a}/{number}/x.jpg" for number in range(1000)}) is None
+
+    def looked_at(*paths: str) -> dict[str, bool] | None:
+        return folders_of({path: mark(path) for path in paths})
+
+    assert looked_at(f"{a}/x.jpg") == {a: False}
+    assert looked_at(b) == {a: False, b: True}
+    assert looked_at(f"{a}/gone") == {a: False, f"{a}/gone": True}
+    assert looked_at(f"{a}/gone.jpg") == {a: False}
+    assert looked_at(*(f"{a}/{number}/x.jpg" for number in range(1000))) is None
 
 
 MOUNTINFO = r"""

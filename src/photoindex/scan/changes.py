@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
-from collections.abc import Hashable
+from collections.abc import Mapping
 from pathlib import PurePath
+from typing import NamedTuple
 
 from photoindex.media.formats import PICTURE_SUFFIXES, SIDECAR_SUFFIX
 from photoindex.media.mounts import remote_kind
@@ -35,7 +37,7 @@ class Changes:
         """The paths that changed since the last time, pictures, sidecars and folders alone."""
         with self._turn:
             found, self._found = self._found, set()
-        return {path for path in found if self._matters(path)}
+        return found
 
     def close(self) -> None:
         """Hear no more. A thread that a silent file system holds is left behind."""
@@ -58,6 +60,7 @@ class Changes:
             ):
                 # that a folder was modified says no more than what is said of the files in it
                 told = {path for change, path in changes if change is not Change.modified or not os.path.isdir(path)}
+                told = {path for path in told if self._matters(path)}
                 with self._turn:
                     self._found |= told
         except Exception as error:  # noqa: BLE001 - the library raises what the system says; it is told and polled instead
@@ -80,27 +83,32 @@ def choose_poll(root: str, asked: float | None) -> float | None:
     return POLL_S if remote_kind(root) is not None else None
 
 
-def mark(path: str) -> Hashable:
-    """What changes while a file is written: size and time. None where it is gone."""
+class Mark(NamedTuple):
+    """What changes while a file is written."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    is_folder: bool = False
+
+
+def mark(path: str) -> Mark | None:
+    """The mark of what is at `path`; None where it is gone."""
     try:
         found = os.lstat(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return Mark(found.st_size, found.st_mtime_ns, found.st_ino, stat.S_ISDIR(found.st_mode))
 
 
-def folders_of(paths: set[str]) -> dict[str, bool] | None:
+def folders_of(marks: Mapping[str, Mark | None]) -> dict[str, bool] | None:
     """The folders to look at, with or without those below; None: all of the root, as there are too many."""
     touched: dict[str, bool] = {}
-    for path in paths:
-        suffix = PurePath(path).suffix.lower()
-        if os.path.isdir(path):
-            touched[path] = True
-            touched.setdefault(os.path.dirname(path), False)
-            continue
+    for path, found in marks.items():
         touched.setdefault(os.path.dirname(path), False)
-        if suffix not in PICTURE_SUFFIXES and not os.path.lexists(path):
-            touched[path] = True  # it may have been a folder
+        was_folder = found is None and PurePath(path).suffix.lower() not in PICTURE_SUFFIXES  # it may have been one
+        if was_folder or (found is not None and found.is_folder):
+            touched[path] = True
         if len(touched) > _FOLDERS:
             return None
     return touched

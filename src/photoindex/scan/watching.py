@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,22 +23,22 @@ from photoindex.errors import (
     RootUnreadable,
 )
 from photoindex.events import lasting, tell
-from photoindex.media.reach import in_time, trouble_with
+from photoindex.media.reach import in_time, patiently, trouble_with
 from photoindex.models.registry import Registry
 from photoindex.pure.settling import Settling
 from photoindex.records import FoundFile, ScanReport
-from photoindex.scan.changes import POLL_S, Changes, choose_poll, folders_of, mark
+from photoindex.scan.changes import POLL_S, Changes, Mark, choose_poll, folders_of, mark
 from photoindex.scan.kept import KeptModels
 from photoindex.scan.memory import give_back
 from photoindex.scan.options import ScanOptions
-from photoindex.scan.roots import check_roots
+from photoindex.scan.roots import check_answers, check_roots
 from photoindex.scan.run import scan
 from photoindex.store.library import Library
 
 _TURN_S = 0.5
 _LOOK_AT_ROOTS_S = 3.0
 _ANSWER_S = 5.0
-_AWAY = (RootEmpty, RootLost, RootNotFound, RootUnreadable, RootNotAFolder)
+_AWAY = (RootLost, RootNotFound, RootUnreadable, RootNotAFolder)
 _WAIT = (LibraryBusy, LibraryNotWritable)
 
 
@@ -62,7 +62,8 @@ class WatchOptions:
     `poll_s`: look so often instead of waiting for the kernel's word (None: on remote file systems only). A file is
     read once it was left alone for `quiet_s`; where files keep changing, what is quiet is read every `at_most_s`. All
     of every folder is looked at again after `again_s`, models are let go of after `idle_s` without work, and what
-    could not be done is tried again after `retry_s`. `shown` surrounds each scan; `report` gets what it did, `say`
+    could not be done is tried again after `retry_s`; where so much had gone that a disk may be unplugged, after
+    `doubt_s` or once something changes there. `shown` surrounds each scan; `report` gets what it did, `say`
     what is being waited for.
     """
 
@@ -72,6 +73,7 @@ class WatchOptions:
     again_s: float = 6 * 3600.0
     idle_s: float = 600.0
     retry_s: float = 10.0
+    doubt_s: float = 600.0
     shown: Callable[[ScanOptions], AbstractContextManager[ScanOptions]] = _as_it_is
     report: Callable[[ScanReport], None] = _ignore
     say: Callable[[str], None] = _say_nothing
@@ -84,10 +86,11 @@ class _Root:
     path: str
     place: tuple[int, int] | None
     changes: Changes | None
-    settling: Settling
+    settling: Settling[Mark | None]
     whole: bool = False
     away: str | None = None
     not_before: float = 0.0
+    whole_after: float = 0.0
 
 
 @dataclass(slots=True)
@@ -99,6 +102,7 @@ class _Watch:
     watch: WatchOptions
     kept: KeptModels
     roots: list[_Root] = field(default_factory=list)
+    budget: int | None = None
     said: str = ""
     last_work: float = 0.0
     last_look: float = 0.0
@@ -135,7 +139,7 @@ class _Watch:
 
     def _watched(self, path: str) -> _Root:
         poll_s = choose_poll(path, self.watch.poll_s)
-        settling = Settling(self.watch.quiet_s, self.watch.at_most_s)
+        settling: Settling[Mark | None] = Settling(self.watch.quiet_s, self.watch.at_most_s)
         return _Root(path, _place(path), Changes(path, poll_s, str(self.folder)), settling)
 
     def _look_at(self, root: _Root, now: float) -> None:
@@ -146,7 +150,7 @@ class _Watch:
         if root.away is not None and now >= root.not_before and trouble_with(root.path, _ANSWER_S) is None:
             fresh = self._watched(root.path)
             root.place, root.changes, root.settling = fresh.place, fresh.changes, fresh.settling
-            root.away, root.whole = None, True
+            root.away, root.whole, root.whole_after = None, True, 0.0
             tell("root_back", root=root.path)
         if root.changes is not None and root.changes.problem is not None:
             poll_s = root.changes.poll_s or POLL_S
@@ -165,34 +169,45 @@ class _Watch:
     def _work_on(self, root: _Root, now: float) -> None:
         if root.changes is None or now < root.not_before:
             return
-        for path in {*root.changes.take(), *root.settling.paths()}:
-            root.settling.touch(path, mark(path), now)
-        if not root.whole and not root.settling:
+        try:
+            for path, found in self._marks(root, {*root.changes.take(), *root.settling.paths()}):
+                root.settling.touch(path, found, now)
+        except RootLost as error:
+            self._is_away(root, str(error))
             return
         ready = root.settling.take(now)
-        if not ready and not root.whole:
+        if not ready and not (root.whole and now >= root.whole_after):
             return
         if self._do(root, ready):
             return
         root.settling.put_back(ready, now)
         root.not_before = now + self.watch.retry_s
 
-    def _do(self, root: _Root, ready: Mapping[str, Hashable]) -> bool:
+    def _marks(self, root: _Root, paths: Collection[str]) -> Iterator[tuple[str, Mark | None]]:
+        """What is at each path. Raises RootLost where the folder has fallen silent."""
+        looked = ((path, mark(path)) for path in paths)
+        return patiently(looked, self.options.stop, lambda: check_answers(root.path)) if paths else looked
+
+    def _do(self, root: _Root, ready: Mapping[str, Mark | None]) -> bool:
         """Scan what has changed, or all. False where it has to be tried again."""
         quiet_ns = time.time_ns() - round(self.watch.quiet_s * 1e9)
 
         def leave(file: FoundFile) -> bool:
             """Whether a file may still be written; it is come back to. Looking for changes tells late of some."""
-            now = (file.size, file.mtime_ns, file.inode)
+            now = Mark(file.size, file.mtime_ns, file.inode)
             waits = file.path in root.settling or (file.mtime_ns > quiet_ns and ready.get(file.path) != now)
             if waits:
                 root.settling.touch(file.path, now, time.monotonic())
             return waits
 
-        folders = None if root.whole else folders_of({*ready})
+        folders = None if root.whole else folders_of(ready)
         tell("watch_changes", root=root.path, paths=len(ready), whole=folders is None)
         try:
             self._scan([root.path], None if folders is None else {root.path: folders}, leave)
+        except RootEmpty as error:
+            root.whole, root.whole_after = True, time.monotonic() + self.watch.doubt_s
+            self._say(f"Waiting for {root.path}: {error}. Its photos stay as they are.")
+            return True
         except _AWAY as error:
             root.not_before = time.monotonic() + self.watch.retry_s
             self._is_away(root, str(error))
@@ -210,13 +225,14 @@ class _Watch:
         only: Mapping[str, Mapping[str, bool]] | None = None,
         leave: Callable[[FoundFile], bool] | None = None,
     ) -> None:
-        options = replace(self.options, only=only, leave=leave or self.options.leave)
+        if not self.kept.models:
+            self.budget = self.options.max_memory
+        options = replace(self.options, only=only, leave=leave or self.options.leave, max_memory=self.budget)
         with self.watch.shown(options) as shown, Library.writing(self.folder) as library:
             report = scan(library, roots, self.registry, self.models_dir, shown)
         self.last_work = time.monotonic()
-        if report.memory is not None and self.options.max_memory is None:
-            # what is free becomes less by the models that stay loaded
-            self.options = replace(self.options, max_memory=report.memory.budget)
+        if report.memory is not None:  # what is free becomes less by the models that stay loaded
+            self.budget = report.memory.budget
         if report.run_id or only is None:
             self.said = ""
             self.watch.report(report)
