@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from photoindex.records import AUTOMATIC, RuntimeOptions
-from photoindex.runtimes import calibration
-from photoindex.runtimes.calibration import Disturbed, calibrate, calibration_file, pick, rank, stored
+from photoindex.runtimes import apart, calibration
+from photoindex.runtimes.apart import Disturbed
+from photoindex.runtimes.calibration import calibrate, calibration_file, pick, rank, stored
 from photoindex.runtimes.candidates import Candidate, candidates
 from photoindex.runtimes.choose import open_session
 from photoindex.runtimes.faults import agreement, disagreement
@@ -193,7 +194,7 @@ def test_what_the_time_does_not_reach_is_not_measured_and_one_alone_is_no_choice
 def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
     path = form(tmp_path)
     done = subprocess.CompletedProcess([], -11, "", "Fatal Python error: Segmentation fault\n")
-    monkeypatch.setattr(calibration, "_run_apart", lambda *_, **__: done)
+    monkeypatch.setattr(calibration, "run_module", lambda *_, **__: done)
     found = calibration.measure_apart(path, rung("a-cpu-f32"), tmp_path / "x.npz", AUTOMATIC, "scan", 1.0)
     assert "ended with -11 (Fatal Python error: Segmentation fault)" in found.refused
 
@@ -205,7 +206,7 @@ def test_a_process_that_does_not_end_is_ended_and_says_nothing_of_its_candidate(
         def __init__(self, _, **more):
             super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **more)
 
-    monkeypatch.setattr(calibration.subprocess, "Popen", Endless)
+    monkeypatch.setattr(apart.subprocess, "Popen", Endless)
     with pytest.raises(Disturbed, match="no end within"):
         calibration.measure_apart(form(tmp_path), rung("a-cpu-f32"), tmp_path / "x.npz", AUTOMATIC, "scan", 0.0)
 
@@ -213,7 +214,7 @@ def test_a_process_that_does_not_end_is_ended_and_says_nothing_of_its_candidate(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_process_that_is_ended_from_outside_says_nothing_of_its_candidate(tmp_path, monkeypatch, number):
     done = subprocess.CompletedProcess([], -number, "", "")
-    monkeypatch.setattr(calibration, "_run_apart", lambda *_, **__: done)
+    monkeypatch.setattr(calibration, "run_module", lambda *_, **__: done)
     path = form(tmp_path)
     found = calibrate(path, [rung("a-cpu-f32"), rung("b-cpu-f32")], ROWS, EXPECTED, kept_in=tmp_path)
     assert (found, stored(path, tmp_path)) == ([], None)
@@ -241,7 +242,7 @@ def test_the_process_that_measures_is_not_reached_by_ctrl_c_and_ends_when_the_sc
             super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **more)
             started.append((self, os.getsid(self.pid)))
 
-    monkeypatch.setattr(calibration.subprocess, "Popen", Noted)
+    monkeypatch.setattr(apart.subprocess, "Popen", Noted)
     options = RuntimeOptions(stop=lambda: bool(started))
     with pytest.raises(Disturbed, match="broken off"):
         calibration.measure_apart(form(tmp_path), rung("a-cpu-f32"), tmp_path / "x.npz", options, "scan", 1.0)

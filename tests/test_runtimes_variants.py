@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from photoindex.errors import RuntimeRefused, RuntimeUnavailable
 from photoindex.models.registry import load_registry
 from photoindex.models.spec import InstalledModel
 from photoindex.records import RuntimeOptions
+from photoindex.runtimes import apart
 from photoindex.runtimes import candidates as known
 from photoindex.runtimes.calibration import calibrate
 from photoindex.runtimes.candidates import (
@@ -238,7 +241,7 @@ def test_one_that_fails_its_check_is_not_used_and_the_reason_is_kept(
     monkeypatch.setattr(forms_int8, "_write", write)
     assert forms_int8.main(forms.folder, "onnxruntime") == 0
     assert not int8_form(forms.visual, "onnxruntime").exists()
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("made again"))
+    monkeypatch.setattr(forms_int8, "run_module", lambda *_, **__: pytest.fail("made again"))
     with pytest.raises(RuntimeRefused, match=reason):
         Embedding(model, RuntimeOptions(runtime="onnxruntime-cpu-int8"))
     assert json.loads((forms.folder / INT8_KEPT).read_text())["onnxruntime"]["refused"]
@@ -249,10 +252,30 @@ def test_one_whose_making_is_broken_off_may_be_made_another_time(
 ) -> None:
     killed = subprocess.CompletedProcess([], -9, "", "")
     with monkeypatch.context() as patch:
-        patch.setattr(subprocess, "run", lambda *_, **__: killed)
+        patch.setattr(forms_int8, "run_module", lambda *_, **__: killed)
         with pytest.raises(RuntimeUnavailable, match="making its form in 8 bits failed"):
             Embedding(model, RuntimeOptions(runtime="onnxruntime-cpu-int8"))
     assert read_int8(read_forms(model).visual) == {}
+
+
+def test_making_one_ends_when_the_scan_is_to_stop_and_leaves_nothing_half_done(
+    model: InstalledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Endless(subprocess.Popen[str]):
+        def __init__(self, command: list[str], **more: Any) -> None:
+            (Path(command[-1]) / "half.onnx").write_bytes(b"half")
+            super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **more)
+            started.append(self)
+
+    monkeypatch.setattr(apart.subprocess, "Popen", Endless)  # type: ignore[attr-defined]
+    options = RuntimeOptions(runtime="onnxruntime-cpu-int8", stop=lambda: bool(started))
+    with pytest.raises(RuntimeUnavailable, match="broken off"):
+        Embedding(model, options)
+    forms = read_forms(model)
+    assert [process.returncode for process in started] == [-signal.SIGKILL]
+    assert (read_int8(forms.visual), [*forms.folder.glob(".*")]) == ({}, [])
 
 
 def test_a_form_that_was_cut_short_gives_way_to_no_other_where_it_was_asked_for(model: InstalledModel) -> None:

@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ import numpy as np
 
 from photoindex.events import timed
 from photoindex.records import AUTOMATIC, RuntimeOptions
+from photoindex.runtimes.apart import Disturbed, run_module
 from photoindex.runtimes.candidates import COMPILED, Candidate, Purpose
 from photoindex.runtimes.faults import one_line
 from photoindex.runtimes.fingerprint import fingerprint
@@ -43,18 +43,12 @@ _FIRST = 0.25
 _LOOK_S = 3.0
 # What a process takes before it measures: imports, loading, the first runs. Beyond that it is taken to hang.
 _GRACE_S = 30.0
-# How often it is asked whether to stop while a process measures.
-_SLICE_S = 0.2
 # Signals by which somebody ends a process, or the system does for want of memory; those of a crash are the runtime's.
 _FROM_OUTSIDE = {signal.SIGINT, signal.SIGTERM, signal.SIGKILL} | (
     {signal.SIGHUP, signal.SIGQUIT} if sys.platform != "win32" else set()
 )
 
 Measurer = Callable[[Candidate, float], Measurement]
-
-
-class Disturbed(Exception):
-    """A candidate could not be measured for a reason that is not its own, or may not be; args: the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +238,7 @@ def run_apart(
     whole = {**order, "runtime": rung.name, "budget_s": budget_s, "started": time.time()}
     slow = rung.device in _SLOW_STARTERS or rung.name.endswith(COMPILED)
     limit = _GRACE_S * (20 if slow else 4) + 4 * budget_s
-    done = _run_apart(module, json.dumps(whole), limit, stop)
+    done = run_module(module, given=json.dumps(whole), limit_s=limit, stop=stop)
     if -done.returncode in _FROM_OUTSIDE:
         raise Disturbed(f"its process was ended by signal {-done.returncode}")
     if done.returncode != 0:
@@ -252,35 +246,6 @@ def run_apart(
         return Measurement(rung.name, refused=one_line(f"its process ended with {done.returncode} ({last})")).as_json()
     said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return said
-
-
-def _run_apart(module: str, order: str, limit_s: float, stop: Callable[[], bool]) -> subprocess.CompletedProcess[str]:
-    """The measuring process, in a session of its own: Ctrl-C in the terminal is for this process alone to obey."""
-    process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
-        [sys.executable, "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    ends = time.monotonic() + limit_s
-    given: str | None = order
-    try:
-        while True:
-            try:
-                out, err = process.communicate(given, timeout=_SLICE_S)
-                return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-            except subprocess.TimeoutExpired:
-                given = None
-                if stop():
-                    raise Disturbed("measuring was broken off") from None
-                if time.monotonic() >= ends:
-                    raise Disturbed(f"no end within {limit_s:.0f} seconds") from None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 def stored(

@@ -40,7 +40,7 @@ class Embedding:
         if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
             if may_be_made(forms, family):
                 options.doing(f"make the form of {installed.spec.name} in 8 bits, once")
-            make_int8(forms, family)
+            make_int8(forms, family, options.stop)
         pixels, vectors = forms.check("visual")
         self._session = open_session(
             forms.visual,

@@ -6,7 +6,7 @@
 
 Both by ONNX Runtime's own quantiser (its documentation, "Quantize ONNX models"), weights channel by channel, matrix
 products only: the convolution of a vision transformer is a small part of it. `python -m photoindex.steps.forms_int8
-FOLDER FAMILY` does the work in a process of its own.
+FOLDER FAMILY WORK` does the work in a process of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoindex.errors import RuntimeUnavailable
+from photoindex.runtimes.apart import Disturbed, run_module
 from photoindex.runtimes.candidates import INT8_KEPT, INT8_KINDS, Candidate, candidate_named, int8_form, read_int8
 from photoindex.runtimes.faults import agreement, disagreement, not_numbers, one_line
 from photoindex.runtimes.session import Arrays
@@ -45,32 +47,32 @@ def may_be_made(forms: Forms, family: str) -> bool:
     return known is None or (known.get("refused") is None and not int8_form(forms.visual, family).is_file())
 
 
-def make_int8(forms: Forms, family: str) -> None:
+def make_int8(forms: Forms, family: str, stop: Callable[[], bool] = lambda: False) -> None:
     """Make the form for `family` unless it was made, or refused, before. Minutes for a large model.
 
     One that fails its check is not used, and the reason is kept: asking for it again says so at once. Raises
-    RuntimeUnavailable where making it was broken off (too little memory, say): another time it may work.
+    RuntimeUnavailable where making it was broken off, by `stop` or for want of memory, say: another time it may work.
     """
     if not may_be_made(forms, family):
         return
-    import subprocess
-
-    done = subprocess.run(  # noqa: S603 - our own module, by our own interpreter
-        [sys.executable, "-m", "photoindex.steps.forms_int8", str(forms.folder), family],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix=".int8-", dir=forms.folder) as work:  # goes even if the process is killed
+        try:
+            done = run_module("photoindex.steps.forms_int8", [str(forms.folder), family, work], stop=stop)
+        except Disturbed as error:
+            reason = f"{family}-cpu-int8: making its form in 8 bits: {error}"
+            raise RuntimeUnavailable(forms.model, reason) from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["killed; too little memory?"])[-1]
         raise RuntimeUnavailable(forms.model, f"{family}-cpu-int8: making its form in 8 bits failed ({last})")
 
 
-def quantise(forms: Forms, family: str) -> dict[str, Any]:
-    """Write the form and compare it with torch. What int8.json keeps: `cosine`, `centred`, `refused` (or None)."""
+def quantise(forms: Forms, family: str, within: Path | None = None) -> dict[str, Any]:
+    """Write the form and compare it with torch. What int8.json keeps: `cosine`, `centred`, `refused` (or None).
+
+    `within`: a folder on the disk of the forms for what is not finished; None means the folder of the forms.
+    """
     target = int8_form(forms.visual, family)
-    work = forms.folder / f".{INT8_KINDS[family]}-{os.getpid()}"
+    work = (within or forms.folder) / f".{INT8_KINDS[family]}-{os.getpid()}"
     work.mkdir()
     try:
         _write(forms, family, work / target.name)
@@ -136,10 +138,10 @@ def _bytes_of(form: Path) -> int:
     return sum(path.stat().st_size for path in form.parent.glob(f"{form.name}*"))
 
 
-def main(folder: Path, family: str) -> int:
+def main(folder: Path, family: str, within: Path | None = None) -> int:
     """Make the form for `family` in the folder of a model's forms, and note what came of it in int8.json."""
     forms = as_forms(folder, json.loads((folder / "forms.json").read_text(encoding="utf-8")))
-    kept = {**read_int8(forms.visual), family: quantise(forms, family)}
+    kept = {**read_int8(forms.visual), family: quantise(forms, family, within)}
     work = folder / f".{os.getpid()}-{INT8_KEPT}"
     work.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     work.replace(folder / INT8_KEPT)
@@ -147,4 +149,4 @@ def main(folder: Path, family: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
