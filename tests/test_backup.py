@@ -66,7 +66,7 @@ def test_a_restored_library_is_the_one_that_was_backed_up(made: Path, tmp_path: 
     # The next run does not take the number of one that was.
     with Library.writing(tmp_path / "new") as library:
         assert library.runs.start("0", ["/photos"], "tiny", {})[0] == 2
-        assert library.vectors.matching("title3", 5, every=True) != []
+        assert library.vectors.holding([["title3"]], 5, every=True) != []
 
 
 def test_a_backup_is_readable_without_photoindex(made: Path, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_damaged_table_is_brought_back_or_filled_again(
     assert found(made) == {}
     do_again(made)
     assert kept.state(Library.open(made))[f"{table}.lance"] == before[f"{table}.lance"]
-    assert Library.open(made).vectors.matching("title3", 5, every=True) != []
+    assert Library.open(made).vectors.holding([["title3"]], 5, every=True) != []
 
 
 def test_a_lost_full_text_index_is_made_again(made: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_lost_full_text_index_is_made_again(made: Path) -> None:
     assert "table_unreadable" in found(made)
     list(repair(made))
     assert found(made) == {}
-    assert Library.open(made).vectors.matching("title3", 5, every=True) != []
+    assert Library.open(made).vectors.holding([["title3"]], 5, every=True) != []
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def test_a_compacted_library_is_the_same_and_smaller(tmp_path: Path) -> None:
     assert len(list((tmp_path / "vectors" / "image-m.lance" / "_versions").glob("*.manifest"))) == 1
     assert not (tmp_path / "catalog.compact").exists()
     with Library.writing(tmp_path) as library:
-        assert library.vectors.matching("title3", 5, every=True) != []
+        assert library.vectors.holding([["title3"]], 5, every=True) != []
         assert library.runs.start("0", ["/photos"], "tiny", {})[0] == 2
     assert sum(compact(tmp_path).after.values()) <= sum(done.after.values()) * 1.1
 

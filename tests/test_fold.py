@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photoindex.pure.fold import document, fold, matched_words, tokens
+from photoindex.pure.fold import document, fold, tokens
 
 
 def meets(query: str, text: str) -> bool:
@@ -166,13 +166,6 @@ def test_prices_dates_and_file_names_are_found_however_they_are_typed(query: str
 
 def test_other_ways_stand_after_the_words_so_that_phrases_stay_whole() -> None:
     assert document("Wi-Fi in PizzaHut 2").split()[:5] == ["wi", "fi", "in", "pizzahut", "2"]
-
-
-def test_the_words_met_are_told_as_they_were_typed() -> None:
-    text = "RISTORANTE: Pizza Margherita, İstanbul 子猫 12,50"
-    assert matched_words('"pizzas" istanbul istanbul burger 猫, 12.50 ?', text) == ("pizzas", "istanbul", "猫", "12.50")
-    assert matched_words("pizzas 猫", document(text)) == ("pizzas", "猫")
-    assert matched_words("", text) == ()
 
 
 WRITING = st.text(

@@ -147,7 +147,7 @@ def test_a_kill_at_any_point_of_saving_loses_nothing(
         check_nothing_is_half(Library.open(tmp_path))
     fill(tmp_path)
     assert contents(Library.open(tmp_path)) == undisturbed
-    assert len(Library.open(tmp_path).vectors.matching("text1", 9, every=True)) == 1
+    assert len(Library.open(tmp_path).vectors.holding([["text1"]], 9, every=True)) == 1
 
 
 def test_rows_that_a_killed_scan_wrote_ahead_are_swept(library: Library, tmp_path: Path, run: Shell) -> None:
@@ -157,7 +157,7 @@ def test_rows_that_a_killed_scan_wrote_ahead_are_swept(library: Library, tmp_pat
     library.vectors.put_documents({123: "orphan"})
     _sweep(library)
     assert library.vectors.ids("image-m").tolist() == [record(0).photo_id]
-    assert library.vectors.matching("orphan", 5, every=True) == []
+    assert library.vectors.holding([["orphan"]], 5, every=True) == []
 
 
 # --- whole scans ----------------------------------------------------------------------------------------------------

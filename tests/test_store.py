@@ -160,7 +160,7 @@ def test_a_damaged_table_of_vectors_is_said_to_be(library: Library) -> None:
     for manifest in library.folder.glob("vectors/documents.lance/_versions/*"):
         manifest.write_bytes(b"")
     with pytest.raises(LibraryCorrupt, match="documents"):
-        library.vectors.matching("word", 5, every=True)
+        library.vectors.holding([["word"]], 5, every=True)
 
 
 def test_a_file_where_the_library_should_be_is_said(run: Shell, photos: Path) -> None:
@@ -308,12 +308,12 @@ def test_words_meet_documents_with_all_or_some_of_them(library: Library) -> None
     library.vectors.put_documents({2: "pasta"})
 
     def ids(words: str, every: bool) -> set[int]:
-        return {i for i, _ in library.vectors.matching(words, 9, every=every)}
+        return {i for i, *_ in library.vectors.holding([[word] for word in words.split()], 9, every=every)}
 
     assert ids("pizza receipt", True) == {1}
     assert ids("pizza receipt", False) == {1, 3}
     assert ids("pizza", True) == {1}
-    assert {i for i, _ in library.vectors.matching("receipt", 9, every=True, among=[3])} == {3}
+    assert {i for i, *_ in library.vectors.holding([["receipt"]], 9, every=True, among=[3])} == {3}
 
 
 def test_a_known_photo_that_cannot_be_read_just_now_stays_searchable(library: Library) -> None:

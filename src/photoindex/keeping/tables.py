@@ -88,7 +88,7 @@ def _read_through(library: Library, name: str) -> Ids:
 def _ask_index(library: Library, name: str, rows: int) -> None:
     """Use the index of a table, which lies in files of its own."""
     if rows and name == DOCUMENTS:
-        library.vectors.matching("a", 1, every=False)
+        library.vectors.holding([["a"]], 1, every=False)
     elif rows:
         for _, vectors in library.vectors.batches(name):
             library.vectors.nearest(name, vectors[0].astype(np.float32), 1)

@@ -86,13 +86,6 @@ def document(text: str) -> str:
     return " ".join(words + sorted(set(_other_ways(text)).difference(words)))
 
 
-def matched_words(query: str, text: str) -> tuple[str, ...]:
-    """The words of the query, as typed there, that a text (or its `document` form) holds, each once."""
-    held = set(document(text).split())
-    words = (word.strip("\"'.,;:!?()[]") for word in query.split())
-    return tuple(dict.fromkeys(word for word in words if tokens(word) and held.issuperset(tokens(word))))
-
-
 def _split(word: str) -> Iterator[str]:
     for run in _RUNS.finditer(word):
         chars = run.group()

@@ -68,11 +68,6 @@ def devices() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def precisions() -> list[Precision]:
-    """What to try on this CPU, best first: bfloat16 only where OpenVINO lists it as a strength of the processor."""
-    return ["bf16", "f32"] if "BF16" in devices().get("cpu", ()) else ["f32"]
-
-
 @functools.cache
 def _core() -> Any:
     """The one core of this process, kept until its end.

@@ -110,7 +110,7 @@ def _table(vectors: Vectors, name: str, photos: Ids, expected: Ids | None) -> Ta
     try:
         rows = vectors.ids(name)
         if name == DOCUMENTS and len(rows):
-            vectors.matching("a", 1, every=False)  # reads the text index, which lies in files of its own
+            vectors.holding([["a"]], 1, every=False)  # reads the text index, which lies in files of its own
     except Exception as error:  # noqa: BLE001 - Lance raises anything for a damaged file, and that is what is asked
         return TableHealth(name, 0, problem=" ".join(str(error).split())[:300] or type(error).__name__)
     ids = np.unique(rows)

@@ -100,20 +100,6 @@ class Vectors:
             return []
         return nearest(self._dataset(table), query, limit, None if among is None else sorted_ids(among))
 
-    def matching(self, words: str, limit: int, *, every: bool, among: Collection[int] | None = None) -> Scored:
-        """Documents that hold the folded `words` (all of them when `every`), by BM25 score, best first."""
-        from lance.query import FullTextOperator, MatchQuery
-
-        if not words or not self.has(DOCUMENTS) or (among is not None and not among):
-            return []
-        operator = FullTextOperator.AND if every else FullTextOperator.OR
-        query = MatchQuery(words, "text", operator=operator)
-        scanner = self._dataset(DOCUMENTS).scanner(
-            columns=["id", "_score"], full_text_query=query, limit=limit, **_filter(among)
-        )
-        found = scanner.to_table()
-        return list(zip(found["id"].to_pylist(), found["_score"].to_pylist(), strict=True))
-
     @_again
     def holding(
         self,
