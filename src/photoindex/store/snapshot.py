@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photoindex.errors import LibraryCorrupt
+from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.store.connection import CatalogFile
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def copy_catalog(file: CatalogFile, to: Path) -> None:
     """Write the catalog as it is now into the new file `to`, and put that on disk.
 
     Row by row, so that every block of it is read and checked, and what a killed process left in the log beside it
-    comes along. A scan that wants to commit meanwhile waits. Raises LibraryCorrupt where a block cannot be read.
+    comes along. A scan that wants to commit meanwhile waits. Raises LibraryCorrupt where a block cannot be read, and
+    OSError where the copy is not whole.
     """
     with file.read() as con:
         copy_database(con, to)
@@ -37,7 +39,10 @@ def compact_catalog(file: CatalogFile) -> None:
         left.unlink(missing_ok=True)
     with file.read() as con:
         con.execute("CHECKPOINT")
-        copy_database(con, part)
+        try:
+            copy_database(con, part)
+        except OSError as error:
+            raise LibraryNotWritable(file.path.parent, error.strerror or str(error)) from error
     if log.exists():  # it would be read as the new file's
         part.unlink()
         raise LibraryCorrupt(file.path.parent, "what was written last could not be brought into the catalog's file")
@@ -60,14 +65,43 @@ def shas_from(file: CatalogFile, prefix: str) -> set[str]:
 
 
 def copy_database(con: DuckDBPyConnection, to: Path) -> None:
-    """Write all that the open database holds into the new file `to`."""
+    """Write all that the open database holds into the new file `to`. Raises OSError where not all of it is there.
+
+    On a full disk DuckDB 1.x tells of nothing, and leaves what it wrote in the log of a file without tables.
+    """
     source = con.execute("SELECT current_database()").fetchall()[0][0]
     path = str(to).replace("'", "''")
     con.execute(f"ATTACH '{path}' AS {_COPY} (TYPE duckdb)")
     try:
         con.execute(f"COPY FROM DATABASE {source} TO {_COPY}")
+        con.execute(f"CHECKPOINT {_COPY}")
     finally:
         con.execute(f"DETACH {_COPY}")
+    _must_be_whole(con, source, to)
+
+
+def _must_be_whole(con: DuckDBPyConnection, source: str, copy: Path) -> None:
+    """Count the rows of a copy, opened anew: what counts is what lies in the file."""
+    path = str(copy).replace("'", "''")
+    log = Path(f"{copy}.wal")
+    counts: list[dict[str, int]] = []
+    if not log.exists():
+        con.execute(f"ATTACH '{path}' AS {_COPY} (READ_ONLY, TYPE duckdb)")
+        try:
+            counts = [_rows_of(con, name) for name in (source, _COPY)]
+        finally:
+            con.execute(f"DETACH {_COPY}")
+    if not counts or counts[0] != counts[1]:
+        for left in (copy, log):
+            left.unlink(missing_ok=True)
+        raise OSError(errno.EIO, "the copy of the catalog is not whole, as on a full disk")
+
+
+def _rows_of(con: DuckDBPyConnection, database: str) -> dict[str, int]:
+    """How many rows each table of an attached database has."""
+    sql = "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main' AND NOT internal"
+    names = [row[0] for row in con.execute(sql, [database]).fetchall()]
+    return {n: con.execute(f'SELECT count(*) FROM {database}.main."{n}"').fetchall()[0][0] for n in names}  # noqa: S608
 
 
 def _sync(path: Path) -> None:
