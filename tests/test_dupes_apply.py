@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import shutil
@@ -20,7 +21,9 @@ from apply_faults import Faults, Killed, clones_by_copying, kill
 from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, trash_in, tree
 from conftest import Shell, draw
 from photoindex.dupes import ApplyOptions, applied_runs, apply_plan
+from photoindex.dupes.journal import Journal
 from photoindex.errors import LibraryNotWritable, UsageError
+from photoindex.keeping.leftovers import unfinished_applies
 from photoindex.pure.plans import plan_object
 from photoindex.store.library import Library
 
@@ -400,6 +403,98 @@ def test_nothing_comes_back_below_a_folder_that_is_not_there(setting: Setting) -
     away.rename(setting.photos)
     assert {done.problem for done in setting.undo()} == {None}
     assert tree(setting.photos) == before
+
+
+@contextlib.contextmanager
+def unplugged(setting: Setting, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The mount point stays behind, empty."""
+    away = setting.base / "unplugged"
+    setting.photos.rename(away)
+    setting.photos.mkdir()
+    patch.setattr("os.path.ismount", os.path.ismount.__wrapped__)
+    yield
+    assert list(setting.photos.iterdir()) == []
+    setting.photos.rmdir()
+    away.rename(setting.photos)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The photos are on a disk of their own, by what the system says."""
+    real = os.path.ismount
+
+    @functools.wraps(real)
+    def ismount(path: Any) -> bool:
+        return Path(path) == tmp_path / "photos" or real(path)
+
+    monkeypatch.setattr("os.path.ismount", ismount)
+
+
+@pytest.mark.usefixtures("mounted")
+@pytest.mark.parametrize("to", TARGETS)
+def test_nothing_is_taken_back_while_an_empty_mount_point_is_there(
+    make: Callable[..., Setting], to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = make(to)
+    before, known = tree(setting.photos), setting.known()
+    setting.apply()
+    told = setting.known()
+    with unplugged(setting, monkeypatch):
+        for _ in range(2):
+            problems = [done.problem or "" for done in setting.undo()]
+            assert problems
+            assert all("it is empty); is a disk unplugged?" in problem for problem in problems)
+        assert setting.known() == told
+        with Library.writing(setting.folder) as library:
+            assert [run.state for run in applied_runs(library)] == ["partly undone"]
+    assert {done.problem for done in setting.undo()} == {None}
+    setting.restored(before, known)
+
+
+def test_an_emptied_folder_is_no_unplugged_disk(setting: Setting) -> None:
+    """All that was scanned there went."""
+    before = tree(setting.photos)
+    setting.apply()
+    (setting.photos / "a.jpg").rename(setting.base / "a.jpg")
+    (setting.photos / "sub").rmdir()
+    assert {done.problem for done in setting.undo()} == {None}
+    (setting.base / "a.jpg").rename(setting.photos / "a.jpg")
+    assert tree(setting.photos) == before
+
+
+@pytest.mark.usefixtures("mounted")
+@pytest.mark.parametrize("to", ["quarantine", "hardlink"])
+def test_a_killed_run_stays_open_until_its_disk_is_back(
+    make: Callable[..., Setting], to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = make(to)
+    before, known = tree(setting.photos), setting.known()
+    made = "photoindex.dupes.moving.publish" if to == "quarantine" else "photoindex.dupes.replacing._let_go"
+    count = iter(range(10))
+
+    def killed(*_given: Any) -> None:
+        if to == "hardlink" or next(count):
+            raise Killed
+        os.link(*_given)
+        os.unlink(_given[0])
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(made, killed)  # between the sidecar and its picture, or with the second name made
+        patch.setattr("photoindex.dupes.replacing.settle_replaced", kill)
+        setting.apply()
+    assert tree(setting.photos) != before
+    (first,) = Journal.all(setting.folder)
+    with unplugged(setting, monkeypatch):
+        assert all(done.problem for done in setting.apply())
+        assert not first.is_over()
+        assert setting.known() == known
+        (told,) = unfinished_applies(setting.folder)
+        assert first.id in told.advice
+    setting.apply()
+    assert first.is_over()
+    assert setting.went()
+    setting.undo_all()
+    setting.restored(before, known)
 
 
 # -- the commands

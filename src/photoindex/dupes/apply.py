@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from photoindex.dupes.attributes import attributes_of
 from photoindex.dupes.companions import companions
+from photoindex.dupes.disks import mount_of
 from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
 from photoindex.dupes.journal import HARDLINK, MOVE, REFLINK, SYMLINK, TRASH, Act, Journal
 from photoindex.dupes.moving import FileChanged, reserved, same_bytes, sha256_of
@@ -143,7 +144,8 @@ class _Run:
         if how == SYMLINK:  # relative: a library that is moved as a whole, or mounted elsewhere, keeps its links
             place = _relative(keeper, os.path.dirname(path))
         was = {} if how in (MOVE, TRASH) else attributes_of(path, seen)
-        return Act(path, sha256, how, place, keeper, kept.st_ino if how == HARDLINK else 0, was, into)
+        inode = kept.st_ino if how == HARDLINK else 0
+        return Act(path, sha256, how, place, keeper, inode, was, into, mount_of(path))
 
 
 def _relative(path: str, folder: str) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from photoindex.dupes import replacing
+from photoindex.dupes.disks import unplugged
 from photoindex.dupes.journal import MOVE, SYMLINK, Act, Journal
 from photoindex.dupes.moving import FileChanged, move, settle, sha256_of
 from photoindex.store.library import Library
@@ -69,29 +70,42 @@ def take_back(act: Act, copies: Iterable[str]) -> None:
 
 
 def finish_runs(library: Library, tell: Callable[[Library, Journal, list[Act]], None]) -> None:
-    """Put right what runs that were killed left, and tell the catalog. Raises OSError and the Library* errors."""
+    """Put right what runs that were killed left, and tell the catalog. Raises OSError and the Library* errors.
+
+    A run of which something could not be put right, as on a disk that is unplugged, stays open for the next time.
+    """
+    trouble_with = unplugged()
     for journal in Journal.all(library.folder):
         if journal.is_over():
             continue
-        done: list[Act] = []
+        done, open_still = list[Act](), False
         for unit in journal.units():
-            done += _finished(unit)
-        tell(library, journal, done)
-        journal.write({"ended": True, "killed": True})
-
-
-def _finished(unit: list[Act]) -> list[Act]:
-    """The acts of a unit that are done. What goes along goes only with its picture."""
-    done: list[Act] = []
-    for act in unit:
-        with contextlib.suppress(FileChanged, OSError):  # `undo` tells; here something else lies in the way
-            put_right(act)
-            if is_done(act):
-                if act is unit[0] or done:
-                    done.append(act)
+            try:
+                if trouble_with(unit, ""):
+                    open_still = True
                 else:
-                    take_back(act, ())
-    return done
+                    _finish(unit, done)
+            except (FileChanged, OSError):  # `undo` tells; here something else lies in the way
+                open_still = True
+        tell(library, journal, done)
+        if not open_still:
+            journal.write({"ended": True, "killed": True})
+
+
+def _finish(unit: list[Act], done: list[Act]) -> None:
+    """Note the acts of a unit that are done. What goes along goes only with its picture.
+
+    Raises FileChanged and OSError.
+    """
+    goes = False
+    for act in unit:
+        put_right(act)
+        if is_done(act):
+            goes = goes or act is unit[0]
+            if goes:
+                done.append(act)
+            else:
+                take_back(act, ())
 
 
 def symlinks(library: Library) -> dict[str, str]:

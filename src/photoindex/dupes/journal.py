@@ -26,7 +26,7 @@ class Act:
     `how`: "move" to `place`; "trash"; "delete"; or what takes its place, "hardlink", "reflink" or "symlink" to `keeper`
     (then `place` is what the symbolic link says). `inode`: of the keeper, or of the clone once it is made. `was`: what
     else belongs to a file that is not moved (see `attributes`). `into`: the content that takes over the user's words
-    about this one, or nothing.
+    about this one, or nothing. `mount`: where the disk is mounted on which the file lies; empty in older journals.
     """
 
     path: str
@@ -37,6 +37,7 @@ class Act:
     inode: int = 0
     was: Mapping[str, Any] = field(default_factory=dict)
     into: str = ""
+    mount: str = ""
 
 
 class Journal:

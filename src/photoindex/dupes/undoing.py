@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from photoindex.dupes.apply import Done
+from photoindex.dupes.disks import unplugged
 from photoindex.dupes.doing import in_words, is_done, put_right, take_back
 from photoindex.dupes.journal import MOVE, Act, Journal
 from photoindex.dupes.moving import FileChanged
@@ -49,8 +50,9 @@ def undo(library: Library, number: str | None = None) -> Iterator[Done | str]:
     """Bring back what a run let go, the latest first; first yields the run's id. Without a number the last run that
     has something to bring back.
 
-    A file whose place is taken by another now stays where it is, and so does one whose bytes changed. It may be run
-    again. `library` must be open for writing. Raises UsageError, LibraryNotWritable and other Library* errors.
+    A file whose place is taken by another now stays where it is, and so does one whose bytes changed or whose disk is
+    unplugged. It may be run again. `library` must be open for writing. Raises UsageError, LibraryNotWritable and other
+    Library* errors.
     """
     try:
         journal = _run(library, number)
@@ -65,30 +67,30 @@ def _undo(library: Library, journal: Journal) -> Iterator[Done]:
     acts = [act for unit in units for act in unit]
     known = {row["path"]: row["root"] for line in journal.lines() if "tell" in line for row in line["tell"]["rows"]}
     roots = {act.path: known.get(unit[0].path, "") for unit in units for act in unit}
-    stuck, left = set[str](), 0
+    stuck, left, trouble_with = set[str](), 0, unplugged()
     try:
         for act in reversed(acts):
-            result = _bring_back(library, act, roots[act.path])
+            trouble = trouble_with([act], roots[act.path])
+            result = Done(act.path, 0, trouble) if trouble else _bring_back(library, act)
             if result and result.problem:
                 left += 1
                 stuck.add(act.path)
             if result:
                 yield result
     finally:
-        untell(library, journal, [a for a in acts if a.path not in stuck and not is_done(a)])
+        back = [a for a in acts if a.path not in stuck and not trouble_with([a], roots[a.path])]
+        untell(library, journal, [act for act in back if not is_done(act)])
     journal.write({"undone": True, "left": left})
     with contextlib.suppress(OSError):  # it may still hold what could not go back
         journal.quarantine.rmdir()
 
 
-def _bring_back(library: Library, act: Act, root: str) -> Done | None:
+def _bring_back(library: Library, act: Act) -> Done | None:
     """None where there was nothing to do."""
     try:
         put_right(act)
         if not is_done(act):
             return None
-        if root and not os.path.isdir(root):
-            return Done(act.path, 0, f"there is no folder {root}; is a disk unplugged?")
         take_back(act, _copies(library, act))
         return Done(act.path, os.lstat(act.path).st_size)
     except FileExistsError:
@@ -128,7 +130,10 @@ def _has_something(journal: Journal) -> bool:
         return False
     if not ends and journal.says("tell"):
         return True
+    trouble_with = unplugged()
     for act in (act for unit in journal.units() for act in unit):
+        if trouble_with([act], ""):
+            return True  # nobody can tell; taking it back says so
         with contextlib.suppress(OSError, FileChanged):
             put_right(act)
         if is_done(act):
