@@ -1,6 +1,8 @@
 """`--runtime`: what the user asks for is done or refused with what there is instead, and the ledger says what ran."""
 
 import dataclasses
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +133,34 @@ def test_a_scan_runs_on_what_is_asked_for_and_show_says_so(tiny_clip, photos):
     nonsense = run("scan", photos, *asked, "--runtime", "abacus", "--library", "never", code=2)
     assert "openvino, onnxruntime, torch" in nonsense.err
     assert not (run.home / "never").exists()
+
+
+def test_a_form_that_fails_its_check_is_refused_before_a_rescan_forgets_anything(tiny_clip, photos, monkeypatch):
+    from photoindex.steps import forms_int8
+
+    def made_here(_, arguments, **__):
+        folder, family, within = arguments
+        forms_int8.main(Path(folder), family, Path(within))
+        made.append(Path(folder) / "int8.json")
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    def broken(*_):
+        raise ValueError("no opset for that")
+
+    run, made = tiny_clip, []
+    monkeypatch.setattr(forms_int8, "run_module", made_here)
+    monkeypatch.setattr(forms_int8, "_write", broken)
+    asked = ("--profile", "tiny", "--steps", "embedding", "--workers", "1", "--include", "plain.bmp")
+    run("scan", photos, *asked)
+    again = ("--rescan", "embedding", "--runtime", "embedding=onnxruntime-cpu-int8")
+    run("scan", photos, *asked, *again, "--dry-run")
+    assert made == []
+    try:
+        assert "no opset for that" in run("scan", photos, *asked, *again, code=22).err
+        assert run.rows("SELECT status FROM ledger WHERE step = 'embedding'") == [("done",)]
+    finally:
+        for file in made:
+            file.unlink()
 
 
 def test_a_search_runs_on_what_is_asked_for(tiny_clip, photos):

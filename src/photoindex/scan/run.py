@@ -64,7 +64,7 @@ def scan(
         return _report(0, compared, tally, steps, started, options)
     if options.rescan or options.retry_failed:  # what is in the way shows before anything done is forgotten
         plan = Work(library, steps, compared, 0, Tally(), replace(options, dry_run=True)).plan()
-        steps.check_overrides(plan.steps(), options.runtime.runtime)
+        steps.check_overrides(plan.steps(), options.runtime.runtime, replace(options.runtime, stop=options.stop))
     _found_categories(library)
     run_id = begin_run(library, folders, remember_profile(library, options.profile), steps, options)
     try:

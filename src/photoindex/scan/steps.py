@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from photoindex.errors import ModelMissing, PhotoindexError, RuntimeRefused
+from photoindex.errors import ModelMissing, PhotoindexError, RuntimeRefused, RuntimeUnavailable
 from photoindex.events import tell, timed
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
@@ -68,14 +68,15 @@ class Steps:
             known.append(Wanted("embedding", 0, self.embedding_model, self.fingerprints["embedding"]))
         return known
 
-    def check_overrides(self, names: Collection[str], asked: str | None) -> None:
+    def check_overrides(self, names: Collection[str], asked: str | None, make: RuntimeOptions | None = None) -> None:
         """Raises RuntimeRefused where `asked` (of `--runtime`) is what one of these steps cannot run on, as far as that
-        shows without loading a model."""
+        shows without loading a model. `make`: a form that is yet to be made is made now (see ways.check_override).
+        """
         for spec in self.runnable:
             if spec.name in names and spec.name in self.installed:
                 try:
-                    check_override(self.installed[spec.name], runtime_for(asked, spec.name))
-                except RuntimeRefused:
+                    check_override(self.installed[spec.name], runtime_for(asked, spec.name), make)
+                except (RuntimeRefused, RuntimeUnavailable):
                     raise
                 except PhotoindexError:  # a model that is broken is left out when it is opened, with its reason
                     continue

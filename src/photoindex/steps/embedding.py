@@ -33,14 +33,7 @@ class Embedding:
 
         Raises ModelMissing, ModelBroken, RuntimeRefused or RuntimeUnavailable.
         """
-        if not forms_ready(installed):
-            options.doing(f"prepare {installed.spec.name} for this machine, once")
-        make_forms(installed)
-        forms = read_forms(installed)
-        if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
-            if may_be_made(forms, family):
-                options.doing(f"make the form of {installed.spec.name} in 8 bits, once")
-            make_int8(forms, family, options.stop)
+        forms = prepared_forms(installed, options)
         pixels, vectors = forms.check("visual")
         self._session = open_session(
             forms.visual,
@@ -76,6 +69,22 @@ class Embedding:
 
     def close(self) -> None:
         self._session.close()
+
+
+def prepared_forms(installed: InstalledModel, options: RuntimeOptions) -> Forms:
+    """The model's forms, made where that has not happened; the form in 8 bits too where `options.runtime` asks for it.
+
+    Raises ModelMissing, ModelBroken or RuntimeUnavailable.
+    """
+    if not forms_ready(installed):
+        options.doing(f"prepare {installed.spec.name} for this machine, once")
+    make_forms(installed)
+    forms = read_forms(installed)
+    if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
+        if may_be_made(forms, family):
+            options.doing(f"make the form of {installed.spec.name} in 8 bits, once")
+        make_int8(forms, family, options.stop)
+    return forms
 
 
 def _allowed(installed: InstalledModel, forms: Forms) -> tuple[str, ...]:

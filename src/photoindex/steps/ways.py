@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from photoindex.models.spec import ZERO_SHOT, InstalledModel
+from photoindex.records import RuntimeOptions
 from photoindex.runtimes.candidates import Candidate, candidates
 from photoindex.runtimes.selection import select
 from photoindex.runtimes.torch_session import whole_model_rungs
@@ -44,8 +45,16 @@ def ways_of(installed: InstalledModel) -> Sequence[Way]:
     return [Way(f"torch-{device}-{precision}") for device, precision in whole_model_rungs()]
 
 
-def check_override(installed: InstalledModel, wanted: str | None) -> None:
-    """Raises RuntimeRefused where the model cannot be run as `wanted`, as far as that shows without loading it."""
+def check_override(installed: InstalledModel, wanted: str | None, make: RuntimeOptions | None = None) -> None:
+    """Raises RuntimeRefused where the model cannot be run as `wanted`, as far as that shows without loading it.
+
+    `make`: a form in 8 bits that is yet to be made is made first, since it may fail its check; RuntimeUnavailable where
+    that is broken off.
+    """
+    if make is not None and wanted is not None and ways_of(installed) and _to_be_made(installed, wanted):
+        from photoindex.steps.embedding import prepared_forms
+
+        prepared_forms(installed, replace(make, runtime=wanted))
     ways = ways_of(installed) if wanted is not None else ()
     if wanted is None or not ways or _to_be_made(installed, wanted):
         return
