@@ -23,9 +23,10 @@ from conftest import QUICK, Shell, draw
 from photoindex.errors import RootMostlyGone
 from photoindex.media.mounts import kind_of, read_mount, read_mountinfo, remote_kind
 from photoindex.media.reach import DOES_NOT_ANSWER
+from photoindex.media.walk import _found
 from photoindex.models.registry import load_registry
 from photoindex.pure.settling import Settling
-from photoindex.records import ScanReport
+from photoindex.records import FoundFile, Problem, ScanReport
 from photoindex.scan import ScanOptions
 from photoindex.scan.changes import Changes, choose_poll, folders_of, mark
 from photoindex.scan.kept import KeptModels
@@ -309,6 +310,42 @@ def test_a_folder_that_lost_most_is_not_walked_again_and_again(job: _Watch, monk
     assert len(walks) == 2
     job._work_on(root, now + 1000.0)
     assert len(walks) == 3
+
+
+def test_a_round_of_few_folders_tells_their_problems_and_reads_nothing_of_the_others(
+    library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[Library] = []
+    monkeypatch.setattr("photoindex.scan.run._sweep", swept.append)
+    monkeypatch.setattr("photoindex.scan.work._SMALL", 0)
+    root, registry = str(photos), load_registry(None)
+    options = ScanOptions(steps=("metadata",), workers=1)
+
+    def failures() -> set[tuple[str, str]]:
+        return {(failure.path, failure.code) for failure in library.queries.failures() if failure.step == "walk"}
+
+    def found(root: str, entry: os.DirEntry[str], sidecars: dict[str, os.DirEntry[str]]) -> FoundFile:
+        if entry.name == "plain.bmp":
+            raise PermissionError(13, "Permission denied")
+        return _found(root, entry, sidecars)
+
+    scan(library, [root], registry, library.folder, options)
+    counted = library.vectors.terms().documents
+    closed = {str(photos / "closed"): Problem("folder_unreadable", "The folder cannot be read.")}
+    library.catalog.replace_walk_problems(root, closed)
+    monkeypatch.setattr("photoindex.media.walk._found", found)
+    draw(60).save(photos / "new.jpg")
+    part = replace(options, only={root: {root: False}})
+    report = scan(library, [root], registry, library.folder, part)
+    assert (report.analysed, report.failed) == (1, 1)
+    assert failures() == {(str(photos / "closed"), "folder_unreadable"), (str(photos / "plain.bmp"), "file_unreadable")}
+    assert (len(swept), library.vectors.terms().documents) == (1, counted)
+    monkeypatch.setattr("photoindex.media.walk._found", _found)
+    draw(61).save(photos / "newer.jpg")
+    scan(library, [root], registry, library.folder, part)
+    assert failures() == {(str(photos / "closed"), "folder_unreadable")}
+    scan(library, [root], registry, library.folder, options)
+    assert (len(swept), library.vectors.terms().documents) == (2, counted + 2)
 
 
 def test_a_flood_of_changes_is_one_round() -> None:

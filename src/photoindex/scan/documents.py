@@ -10,11 +10,13 @@ from photoindex.pure.fold import document
 from photoindex.pure.words import FIELD_END
 from photoindex.records import DocumentParts
 from photoindex.store.library import Library
+from photoindex.store.vectors import DOCUMENTS
 
 _AT_ONCE = 5_000
 # Documents of another form are written anew: 2 parts the fields.
 _FORM, _FORM_SETTING = "2", "documents"
-# In the middle of a scan the words are counted again only after so much growth: it takes a while in a large library.
+# In the middle of a scan, and after a round of a watch, the words are counted again only after so much growth: it takes
+# a while in a large library. Words that are not counted are found as typed, but not yet completed or corrected.
 _GROWN = 1.5
 
 
@@ -29,7 +31,7 @@ def write_due_documents(library: Library, *, more_to_come: bool = False) -> int:
         texts = library.queries.document_parts(part)
         library.vectors.put_documents({photo_id: document_text(parts) for photo_id, parts in texts.items()})
         library.catalog.documents_done(part)
-    if due or not library.vectors.terms().documents:
+    if due or library.vectors.terms().documents != library.vectors.count(DOCUMENTS):
         library.vectors.refresh_terms(FIELD_END, _GROWN if more_to_come else 0.0)
     return len(due)
 

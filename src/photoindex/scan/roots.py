@@ -28,7 +28,8 @@ _MANY = 20
 
 @dataclass(slots=True)
 class Comparison:
-    """A root against the catalog, or `parts` of it. Files whose photo is known come with its id and cost no read."""
+    """A root against the catalog, or `parts` of it, each with or without what is below. Files whose photo is known come
+    with its id and cost no read."""
 
     root: str
     found: int = 0
@@ -40,7 +41,23 @@ class Comparison:
     missing: list[str] = field(default_factory=list)
     problems: dict[str, Problem] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    parts: tuple[str, ...] | None = None
+    parts: Mapping[str, bool] | None = None
+
+    @property
+    def looked_at(self) -> Mapping[str, bool]:
+        """The folders that were looked at, each with (True) or without those below it."""
+        return {self.root: True} if self.parts is None else self.parts
+
+    def problems_in(self, folder: str, deep: bool) -> dict[str, Problem]:
+        """Those of a folder and its files; `deep`: of all below it. Else a folder in it was not looked into."""
+        inside = folder.rstrip(os.sep) + os.sep
+        return {
+            path: problem
+            for path, problem in self.problems.items()
+            if path == folder
+            or (deep and path.startswith(inside))
+            or (os.path.dirname(path) == folder and problem.code != "folder_unreadable")
+        }
 
     @property
     def changed(self) -> bool:

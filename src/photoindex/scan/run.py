@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ModelSpec, Task
 from photoindex.models.words import read_categories
-from photoindex.records import Problem, ScanReport
+from photoindex.records import ScanReport
 from photoindex.runtimes.selection import check_runtime
 from photoindex.scan.calibrate import prepare_search
 from photoindex.scan.chosen import chosen_models, models_asked_for, remember_profile, with_optional
@@ -70,6 +69,8 @@ def scan(
     try:
         library.catalog.set_setting("steps", ",".join(spec.name for spec in expected))
         _prepare(library, steps, models_dir)
+        if options.only is None:
+            _sweep(library)
         _record_files(library, compared, models, options)
         try:
             Work(library, steps, compared, run_id, tally, options).run()
@@ -91,11 +92,6 @@ def _compared(library: Library, root: str, options: ScanOptions) -> Comparison:
     return compare(root, library.catalog.known_files(root), library.folder, options)
 
 
-def _below(folder: str, problems: Mapping[str, Problem]) -> dict[str, Problem]:
-    inside = folder.rstrip(os.sep) + os.sep
-    return {path: problem for path, problem in problems.items() if path == folder or path.startswith(inside)}
-
-
 def _prepare(library: Library, steps: Steps, models_dir: Path) -> None:
     """Bring catalog and vectors in line with each other and with the models in use."""
     library.expect_versions(steps.versions())
@@ -104,7 +100,6 @@ def _prepare(library: Library, steps: Steps, models_dir: Path) -> None:
         steps.notes += begin_tagging(library, steps.installed["tags"].spec, models_dir)
     if "embedding" in steps.installed and EMBEDDING not in library.catalog.settings():
         library.catalog.set_setting(EMBEDDING, steps.embedding_model or "")  # searched as soon as there are vectors
-    _sweep(library)
 
 
 def _found_categories(library: Library) -> None:
@@ -135,8 +130,8 @@ def _record_files(
         if result.missing:
             catalog.mark_missing(result.missing)
         if not options.stop():
-            for folder in [result.root] if result.parts is None else result.parts:
-                catalog.replace_walk_problems(folder, _below(folder, result.problems))
+            for folder, deep in result.looked_at.items():
+                catalog.replace_walk_problems(folder, result.problems_in(folder, deep), deep)
         among = result.seen if options.include or options.exclude or result.parts is not None else None
         for step in {name for asked in options.rescan for name in with_dependents(asked, models)}:
             catalog.make_due(result.root, step=step, among=among)

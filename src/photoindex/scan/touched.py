@@ -45,7 +45,7 @@ def compare_parts(library: Library, root: str, touched: Mapping[str, bool], opti
 def _compare(
     library: Path, root: str, touched: Mapping[str, bool], known: Mapping[str, KnownFile], options: ScanOptions
 ) -> Comparison:
-    result = Comparison(root, parts=tuple(folder for folder, deep in touched.items() if deep))
+    result = Comparison(root, parts=touched)
     rules = WalkRules(options.include, options.exclude, frozenset([str(library)]), known)
     by_identity = {(k.file.device, k.file.inode, k.file.size, k.file.mtime_ns): k for k in known.values()}
     at = [root]

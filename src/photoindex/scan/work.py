@@ -23,10 +23,12 @@ from photoindex.scan.steps import Steps
 from photoindex.scan.writer import Writer
 from photoindex.steps import STEPS
 from photoindex.store.library import Library
+from photoindex.store.vectors import DOCUMENTS
 
 _STORED_AT_ONCE = 512
 # What a file cannot be read for that may be its whole folder's trouble.
 _MAYBE_LOST = {"vanished", "io_error", "no_answer"}
+_SMALL = 20_000  # documents: their words are counted within a second
 
 
 @dataclass(slots=True)
@@ -110,7 +112,8 @@ class Work:
                 self.steps.note(line)
             self._passes(plan, memory)
         self.library.drop_unheld()
-        write_due_documents(self.library)
+        is_small = self.library.vectors.count(DOCUMENTS) < _SMALL
+        write_due_documents(self.library, more_to_come=self.options.only is not None and not is_small)
 
     def _passes(self, plan: Plan, memory: MemoryPlan) -> None:
         passes = memory.passes or (MemoryPass({}, memory.bytes),)

@@ -172,13 +172,17 @@ class Catalog:
             _place(con, files)
             delete_matching(con, "ledger", ["photo_id", "step"], [(i, step) for _, i in files for step in steps])
 
-    def replace_walk_problems(self, root: str, problems: Mapping[str, Problem]) -> None:
+    def replace_walk_problems(self, root: str, problems: Mapping[str, Problem], deep: bool = True) -> None:
+        """What the walk met in the folder `root` now. Not `deep`: those of folders below it, which it did not enter,
+        stay."""
         base = encode_path(root)
         rows = [(encode_path(path), p.code, p.message) for path, p in problems.items()]
         with self.file.write() as con:
             con.execute(
-                "DELETE FROM walk_problems WHERE path = $base OR (path >= $first AND path < $last)",
-                {"base": base, **span(root)},
+                "DELETE FROM walk_problems WHERE path = $base OR (path >= $first AND path < $last AND ($deep"
+                " OR (code <> 'folder_unreadable'"
+                " AND NOT contains(substr(path::VARCHAR, length($first::VARCHAR) + 1), '/'))))",
+                {"base": base, "deep": deep, **span(root)},
             )
             insert(con, "walk_problems", ["path", "code", "message"], rows)
 
