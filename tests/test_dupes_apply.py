@@ -20,6 +20,7 @@ import pytest
 from apply_faults import Faults, Killed, clones_by_copying, kill
 from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, trash_in, tree
 from conftest import Shell, draw
+from photoindex import saved
 from photoindex.dupes import ApplyOptions, applied_runs, apply_plan
 from photoindex.dupes.journal import Journal
 from photoindex.errors import LibraryNotWritable, UsageError
@@ -403,6 +404,46 @@ def test_nothing_comes_back_below_a_folder_that_is_not_there(setting: Setting) -
     away.rename(setting.photos)
     assert {done.problem for done in setting.undo()} == {None}
     assert tree(setting.photos) == before
+
+
+@pytest.mark.parametrize("to", OF_EQUALS)
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_stays_is_on_disk_before_its_copy_goes(
+    make: Callable[..., Setting], to: str, broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = make(to)
+    keeper, b = (setting.photos / "a.jpg").stat().st_ino, setting.photos / "sub" / "b.jpg"
+    there, real = list[bool](), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == keeper:
+            there.append(b.stat().st_ino != keeper)
+            if broken:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = tree(setting.photos)
+    (done,) = setting.apply()
+    assert there
+    assert there[0]
+    assert done.problem == (os.strerror(errno.EIO) if broken else None)
+    if broken:
+        assert tree(setting.photos) == before
+    else:
+        assert setting.went()
+
+
+def test_a_membership_that_the_user_confirmed_stays_after_undo(setting: Setting) -> None:
+    stays = sha256(setting.photos / "a.jpg")
+    setting.apply()
+    assert stays in setting.known()["collections"]["trip"]  # taken over from what went
+    before = list(setting.known()["collections"]["trip"])
+    with Library.writing(setting.folder) as library:
+        assert saved.add(library, "trip", [stays]) == 0
+    assert list(setting.known()["collections"]["trip"]) == before
+    setting.undo()
+    assert stays in setting.known()["collections"]["trip"]
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from photoindex.errors import UsageError
@@ -37,8 +38,8 @@ def create(library: Library, name: str, query: str | Node | None = None) -> str:
 
 def add(library: Library, name: str, photos: Iterable[str]) -> int:
     """Put photos into a collection made by hand. Returns how many of them were not in it."""
-    collection = _by_hand(library, name)
-    larger = _with(collection, photos)
+    collection, photos = _by_hand(library, name), list(photos)
+    larger = _confirmed(_with(collection, photos), collection.photos.keys() & set(photos))
     library.collections.replace({collection.name: larger})
     return len(larger.photos) - len(collection.photos)
 
@@ -215,6 +216,16 @@ def _by_hand(library: Library, name: str) -> PhotoCollection:
 
 def _with(collection: PhotoCollection, photos: Iterable[str]) -> PhotoCollection:
     return replace(collection, photos={**dict.fromkeys(photos, now()), **collection.photos})
+
+
+def _confirmed(collection: PhotoCollection, again: Set[str]) -> PhotoCollection:
+    """With photos that were in it and are put in again as the user's own from now on.
+
+    One that took the place of a duplicate has the time of that duplicate, and `undo` takes it out again only while it
+    has exactly that: so the time moves by the least there is.
+    """
+    least = timedelta(microseconds=1)
+    return replace(collection, photos={s: at + least if s in again else at for s, at in collection.photos.items()})
 
 
 def _without(collection: PhotoCollection, photos: Iterable[str]) -> PhotoCollection:

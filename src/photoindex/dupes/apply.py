@@ -12,7 +12,7 @@ from photoindex.dupes.companions import companions
 from photoindex.dupes.disks import mount_of
 from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
 from photoindex.dupes.journal import HARDLINK, MOVE, REFLINK, SYMLINK, TRASH, Act, Journal
-from photoindex.dupes.moving import FileChanged, reserved, same_bytes, sha256_of
+from photoindex.dupes.moving import FileChanged, put_on_disk, reserved, same_bytes, sha256_of
 from photoindex.dupes.targets import TARGETS, ApplyOptions, check_options
 from photoindex.dupes.telling import finish, tell
 from photoindex.errors import LibraryNotWritable, UsageError
@@ -91,6 +91,8 @@ class _Run:
             keeper, seen, kept = _checked(file, group)
             self._refuse(file.path, seen, keeper, kept)
             unit, looks, note = self._unit(file, group, keeper, seen, kept)
+            if self.journal and self._how not in (MOVE, TRASH):
+                put_on_disk(keeper)  # from now on it alone holds these bytes
         except OSError as error:
             raise FileChanged(error.strerror or str(error)) from error
         if self.journal:

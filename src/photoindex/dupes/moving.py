@@ -16,6 +16,7 @@ from photoindex.dupes.journal import sync_folder
 _CHUNK = 1 << 20
 # Neither through a symbolic link nor waiting for a pipe.
 _CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EROFS)
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
 
@@ -72,6 +73,25 @@ def _locked(path: str, shared: bool) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def put_on_disk(path: str) -> None:
+    """Have a file's bytes and its name on disk, as far as its file system does that when asked.
+
+    Whoever copied it may not have: its bytes are then in memory only, and lost with the power. Windows does that only
+    for files opened for writing, which photos are not. Raises OSError.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
+    try:
+        os.fsync(descriptor)
+        sync_folder(os.path.dirname(path))
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def same_bytes(one: str, other: str) -> bool:
