@@ -66,7 +66,8 @@ def restore(
 ) -> None:
     """Bring a library back from a backup, or merge a file of your own words into the library.
 
-    Everything is checked before anything is changed. Nothing is deleted: what was there is set aside.
+    Everything is checked before anything is changed. Nothing is deleted: what was there is set aside, and words that
+    --force replaces are kept in `backups` in the library's folder.
     """
     from photoindex import keeping
     from photoindex.keeping.restore import is_words

@@ -67,16 +67,19 @@ def import_file(
 ) -> None:
     """Add exported decisions. Of two about the same group the later one holds."""
     from photoindex.dupes import import_decisions
+    from photoindex.keeping.automatic import keep_words
     from photoindex.store.library import Library
 
     try:
         value = json.loads(file.read_bytes())
     except OSError as error:
         raise UsageError(f"Cannot read {file}: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets within brackets without end
         raise UsageError(f"{file} is no JSON: {error}.") from None
     _, settings = open_library(library)
     with Library.writing(settings.library) as writing:
+        if writing.decisions.read():
+            keep_words(writing, "import")  # a later decision takes the place of an earlier one
         taken = import_decisions(writing, value)
     note(f"Took {taken} of {len(value['decisions'])} decisions; the others were known.")
 

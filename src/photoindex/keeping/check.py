@@ -108,7 +108,8 @@ def _damaged(library: Library, error: LibraryCorrupt) -> Finding:
 def _restore_advice() -> str:
     return (
         "It cannot be repaired: `photoindex restore FILE --force` brings a backup back, and sets this library aside."
-        " Without a backup, move the library's folder away and scan again; your photos are untouched."
+        " Without a backup, try `photoindex backup --user-data FILE`, which reads your own words alone. Then move the"
+        " library's folder away and scan again; your photos are untouched."
     )
 
 

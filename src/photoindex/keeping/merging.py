@@ -69,6 +69,7 @@ def _what(taken: bool) -> str:
 
 def _decisions(library: Library, mine: tuple[Decision, ...], given: tuple[Decision, ...], force: bool) -> Merged:
     known = {decision.id: decision for decision in mine}
+    given = tuple({d.id: d for d in sorted(given, key=lambda d: d.decided_at)}.values())  # of one id the latest
     new = [d for d in given if d.id not in known]
     other = [d for d in given if d.id in known and _said(d) != _said(known[d.id])]
     taken = [d for d in other if force or d.decided_at > known[d.id].decided_at]

@@ -44,9 +44,9 @@ def at_time(value: Any, where: str) -> datetime:
     """A time in ISO 8601 as UTC without a zone."""
     try:
         at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    except (TypeError, ValueError, OverflowError):  # the last: in UTC it would lie before the year 1
         raise _wrong(where, "a time such as 2026-05-01T12:00:00", value) from None
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
 def shas(value: Mapping[str, Any], where: str) -> Mapping[str, Any]:

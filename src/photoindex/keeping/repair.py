@@ -26,9 +26,9 @@ def repair(folder: Path) -> Iterator[Repaired]:
     with Library.writing(folder) as library:
         if foreign := soundness.foreign_schema(library.catalog.file):
             raise LibraryCorrupt(folder, f"it lacks {', '.join(foreign[:5])}")
-        soundness.read_all(library.catalog.file)
         kept = keep_words(library, "repair")
         yield Repaired("words_kept", f"your own words were kept first, in {kept}", 1)
+        soundness.read_all(library.catalog.file)
         yield from mend(library)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -12,21 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from photoindex.errors import BackupInvalid, LibraryNotWritable, PhotoindexError, UsageError
+from photoindex.errors import BackupInvalid, LibraryCorrupt, LibraryNotWritable, PhotoindexError, UsageError
+from photoindex.keeping.automatic import keep_words
 from photoindex.keeping.findings import Repaired
 from photoindex.keeping.merging import merge_words
 from photoindex.keeping.repair import mend
-from photoindex.keeping.words import Merged, Words, parse_words
+from photoindex.keeping.words import Merged, Words, parse_words, read_words
+from photoindex.store import soundness
 from photoindex.store.backup_file import CATALOG, THUMBNAILS, VECTORS, WORDS, BackupReader, reading_backup
 from photoindex.store.library import Library, writer_lock
-from photoindex.store.migrations import migrate_file
-from photoindex.store.swap import new_stage, swap
+from photoindex.store.migrations import migrate_file, schema_of_file
+from photoindex.store.swap import STAGE, is_pending, new_stage, swap
 from photoindex.store.thumbnails import write_thumbnails
 from photoindex.store.vector_copies import read_parquet
 from photoindex.store.vectors import TERMS
 
 _THUMBNAIL = re.compile(r"[0-9a-f]{64}\.jpg")
 _LARGEST_THUMBNAIL = 4 << 20  # bytes; a sound one has some 30 kB
+_HELD = 64 << 20  # bytes of thumbnails that are written in one go
 _SPARE = 64 << 20
 
 
@@ -75,21 +80,49 @@ def restore(folder: Path, file: Path, *, force: bool = False, tell: Callable[[st
 
 def _put_in_place(folder: Path, backup: BackupReader, tell: Callable[[str], None]) -> Restored:
     tell("Restoring.")
-    stage = new_stage(folder)
-    whole = backup.manifest.get("kind") == "library"
-    backup.extract(CATALOG, stage / CATALOG)
-    migrate_file(stage / CATALOG)
-    restored = Library(stage, writable=True)
-    if whole:
-        _fill_vectors(restored, backup)
-        _fill_thumbnails(restored, backup)
-        repaired = tuple(mend(restored))
-    aside = swap(folder)
+    whole, counts = backup.manifest.get("kind") == "library", _counts(backup)
+    try:
+        restored = _built(new_stage(folder), backup)
+        if whole:
+            _fill_vectors(restored, backup)
+            _fill_thumbnails(restored, backup)
+            repaired = tuple(mend(restored))
+        aside = swap(folder)
+    except BaseException:
+        if not is_pending(folder):  # else whoever opens the library next finishes it
+            shutil.rmtree(folder / STAGE, ignore_errors=True)
+        raise
     if not whole:  # the vectors and thumbnails that are there stay, and are brought in line with the catalog
         repaired = tuple(mend(Library(folder, writable=True)))
-    counts = {str(k): int(v) for k, v in backup.manifest.get("counts", {}).items()}
     kind = "library" if whole else "catalog"
     return Restored(kind, str(backup.manifest.get("made_at")), counts, str(aside) if aside else None, repaired)
+
+
+def _counts(backup: BackupReader) -> dict[str, int]:
+    counts = backup.manifest.get("counts", {})
+    if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
+        raise BackupInvalid(backup.path, "the counts in its manifest are none")
+    return counts
+
+
+def _built(stage: Path, backup: BackupReader) -> Library:
+    """A library in the stage with a backup's catalog, brought to this program's schema and examined as by `check`.
+
+    Raises BackupInvalid.
+    """
+    path = stage / CATALOG
+    backup.extract(CATALOG, path)
+    with _sound(backup, CATALOG):
+        if odd := soundness.foreign_objects(path):
+            raise BackupInvalid(backup.path, f"its catalog holds {odd[0]}, which no catalog of photoindex has")
+        if (schema := schema_of_file(path)) != backup.schema:
+            raise BackupInvalid(backup.path, f"its catalog is of schema {schema}, its manifest says {backup.schema}")
+        migrate_file(path)
+        restored = Library(stage, writable=True)
+        if foreign := soundness.foreign_schema(restored.catalog.file):
+            raise BackupInvalid(backup.path, f"its catalog lacks {', '.join(foreign[:5])}")
+        soundness.read_all(restored.catalog.file)
+    return restored
 
 
 def _check_room(folder: Path, backup: BackupReader) -> None:
@@ -113,6 +146,7 @@ def _fill_thumbnails(library: Library, backup: BackupReader) -> None:
     (library.folder / "cache").mkdir()
     for name in backup.names(THUMBNAILS):
         jpegs: dict[Path, bytes] = {}
+        held = 0
         with _sound(backup, name), backup.open(name) as source, tarfile.open(fileobj=source, mode="r|") as tar:
             for info in tar:
                 # Names say which photo, never where a file goes.
@@ -121,7 +155,11 @@ def _fill_thumbnails(library: Library, backup: BackupReader) -> None:
                 stream = tar.extractfile(info)
                 if stream is not None:
                     jpegs[library.thumbnail_path(info.name[:64])] = stream.read()
-        write_thumbnails(jpegs)
+                    held += info.size
+                if held >= _HELD:
+                    write_thumbnails(jpegs)
+                    jpegs, held = {}, 0
+            write_thumbnails(jpegs)
 
 
 @contextlib.contextmanager
@@ -129,11 +167,15 @@ def _sound(backup: BackupReader, name: str) -> Any:
     """Whatever a library says of a member that it cannot read: this backup is none of ours."""
     try:
         yield
+    except LibraryCorrupt as error:
+        raise BackupInvalid(backup.path, f"{name} is damaged: {str(error).partition('. ')[0]}") from error
     except PhotoindexError:
         raise
     except Exception as error:  # pyarrow, tarfile and Lance have no common one
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if "No space left" in str(error):  # DuckDB's errors have no number
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise BackupInvalid(backup.path, f"{name}: {' '.join(str(error).split())[:200]}") from error
 
 
@@ -148,15 +190,18 @@ def read_words_file(file: Path) -> Words:
             backup.verify()
             with backup.open(WORDS) as source:
                 return parse_words(json.load(source))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupInvalid(file, f"it is no whole JSON ({error})") from None
 
 
 def restore_words(folder: Path, file: Path, *, force: bool = False) -> tuple[Merged, ...]:
     """Merge the user's words in a file into the library in `folder`, which is made where it is not there.
 
-    See `merge_words`. All of the file is checked first. Raises BackupInvalid, UsageError, LibraryBusy and others.
+    See `merge_words`. All of the file is checked first; with `force` the words that are there are kept first, in
+    `backups` in the library's folder. Raises BackupInvalid, UsageError, LibraryBusy and others.
     """
     words = read_words_file(file)
     with Library.writing(folder) as library:
+        if force and read_words(library) != Words():
+            keep_words(library, "restore")
         return merge_words(library, words, force)

@@ -13,7 +13,7 @@ from typing import Any
 
 import photoindex
 from photoindex.dupes.deciding import decision_object, read_decision
-from photoindex.errors import UsageError
+from photoindex.errors import LibraryCorrupt, UsageError
 from photoindex.keeping.reading import array, at_time, number, object_of, shas, text
 from photoindex.models.registry import TASKS
 from photoindex.pure.collection_names import checked
@@ -61,18 +61,25 @@ class Words:
 
 
 def read_words(library: Library) -> Words:
-    """What the user said in this library, which may be open for reading."""
+    """What the user said in this library, which may be open for reading.
+
+    Nothing but words is read, so that they can be had from a catalog of which other parts are damaged; where the photos
+    lay is left out then.
+    """
     settings = library.catalog.settings()
     choices = {(model, tag): value for model, tag, value in library.tag_scores.all_choices()}
     words = Words(
-        folders=library.queries.status().roots,
+        folders=library.queries.roots(),
         settings={key: settings[key] for key in _SETTINGS if key in settings},
         categories=library.queries.categories() if "categories" in settings else None,
         thresholds=choices,
         collections=library.collections.read(),
         decisions=tuple(library.decisions.read()),
     )
-    return replace(words, paths=library.collections.paths(words.photos()))
+    try:
+        return replace(words, paths=library.collections.paths(words.photos()))
+    except LibraryCorrupt:
+        return words
 
 
 def words_object(words: Words, library: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _MEMBER = re.compile(
 _CHUNK = 1 << 20
 # What zipfile raises for files that are no whole zip, or one that it cannot read.
 _UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_WORDS_HEAD, _OF_WORDS = 4096, re.compile(rb'"format":\s*"photoindex user data ')
 _HEADING_LIMIT = 1 << 20  # bytes of the manifest and of the checksums: a few hundred members make some 50 kB
 
 
@@ -143,6 +144,21 @@ def _must_be_new(target: Path, force: bool) -> None:
         raise UsageError(f"{target} is a folder: give the name of a file.")
     if not force and os.path.lexists(target):
         raise UsageError(f"{target} is there already: choose another name, or replace it with --force.")
+    if os.path.lexists(target) and not _is_ours(target):
+        raise UsageError(f"{target} is no backup of photoindex, and is not replaced: choose another name.")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a backup or holds a user's words, as far as its heading tells; an empty one is nobody's."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_WORDS_HEAD)
+        if not head or (head.lstrip().startswith(b"{") and _OF_WORDS.search(head)):
+            return True
+        with zipfile.ZipFile(path) as archive, archive.open(MANIFEST) as source:
+            return b'"photoindex backup ' in source.read(_HEADING_LIMIT)
+    except (*_UNREADABLE, KeyError):
+        return False
 
 
 def _publish(part: Path, target: Path, force: bool) -> None:
@@ -203,10 +219,12 @@ class BackupReader:
         odd = [name for name in names if name not in (MANIFEST, CHECKSUMS) and not _MEMBER.fullmatch(name)]
         if odd:
             raise self._invalid(f"it holds {odd[0]!r}, which no backup of photoindex has")
+        if CATALOG not in names:
+            raise self._invalid(f"it has no {CATALOG}")
         manifest, sums = self._manifest(), self._heading(CHECKSUMS)
         if hashlib.sha256(sums).hexdigest() != manifest.get("checksums_sha256"):
             raise self._invalid("its list of checksums is not what it was when the backup was made")
-        listed = {line[66:]: line[:64] for line in sums.decode().splitlines()}
+        listed = {line[66:]: line[:64] for line in sums.decode(errors="replace").splitlines()}
         if set(listed) != set(names) - {MANIFEST, CHECKSUMS}:
             raise self._invalid("its list of checksums is not about the members that it has")
         return manifest, listed
@@ -216,10 +234,12 @@ class BackupReader:
             manifest = json.loads(self._heading(MANIFEST))
             known = manifest["format"] == FORMAT
             schema = int(manifest["schema"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise self._invalid("its manifest is no JSON of photoindex") from None
         if not known:
             raise self._invalid(f"its format is {manifest['format']!r}, and this program knows {FORMAT!r}")
+        if schema < 1:
+            raise self._invalid(f"its manifest says that its schema is {schema}")
         if schema > SCHEMA:
             raise BackupTooNew(self.path, schema, SCHEMA)
         found: Mapping[str, Any] = manifest

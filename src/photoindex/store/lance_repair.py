@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from photoindex.errors import LibraryUnreadable
 from photoindex.store.vectors import Vectors
 
 _TRIED = 50
+_OS_ERROR = re.compile(r"\bos error (\d+)")
+_PASSING = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
 # What a killed process leaves: tables that were being made or dropped, and files that were being written.
 _LEFT = ("new", "dropped", "*.part", "*.lance/data/.tmp*")
 
@@ -17,18 +22,46 @@ def fall_back(vectors: Vectors, table: str, read: Callable[[], object]) -> int |
     """Take the newest states of a table away until `read` succeeds. Returns how many, or None where none can be read.
 
     Lance keeps the state of a table after each commit in a file of its own; a power cut may leave the newest empty.
+    They lie aside until one can be read; else they are put back. Raises LibraryUnreadable where `read` fails for a
+    reason that says nothing against the table, such as too little memory.
     """
     versions = vectors.folder / f"{table}.lance" / "_versions"
+    away = vectors.folder / f"{table}.manifests"
+    _put_back(away, versions)  # of one that was killed
     (versions / "latest_version_hint.json").unlink(missing_ok=True)
-    for tried, manifest in enumerate([*_newest_first(versions)[:_TRIED], None]):
-        try:
-            read()
-        except Exception:  # noqa: BLE001 - Lance raises anything for a damaged file
-            if manifest is not None:
-                manifest.unlink()
-        else:
-            return tried
-    return None
+    try:
+        for tried, manifest in enumerate([*_newest_first(versions)[:_TRIED], None]):
+            try:
+                read()
+            except Exception as error:
+                if is_passing(error):
+                    why = " ".join(str(error).split())[:200] or type(error).__name__
+                    raise LibraryUnreadable(vectors.folder.parent, f"{table}: {why}") from error
+                if manifest is not None:
+                    away.mkdir(exist_ok=True)
+                    manifest.rename(away / manifest.name)
+            else:
+                clear(away)
+                return tried
+        return None
+    finally:
+        _put_back(away, versions)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether an error comes from the machine, or from a Lance that is too old, and not from damage."""
+    if isinstance(error, MemoryError):
+        return True
+    told = _OS_ERROR.search(str(error))  # Lance has the number in words alone
+    number = int(told[1]) if told else error.errno if isinstance(error, OSError) else None
+    return number in _PASSING or "upgrade Lance" in str(error)
+
+
+def _put_back(away: Path, versions: Path) -> None:
+    if away.is_dir():
+        for manifest in away.iterdir():
+            manifest.rename(versions / manifest.name)
+        away.rmdir()
 
 
 def _newest_first(versions: Path) -> list[Path]:

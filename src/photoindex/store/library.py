@@ -190,16 +190,23 @@ def writer_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "writer.lock", timeout=0)
         lock.acquire()
-        _write_holder(folder)
-        finish_swap(folder)
     except Timeout:
         raise LibraryBusy(folder, *_read_holder(folder)) from None
     except OSError as error:
         raise LibraryNotWritable(folder, error.strerror or str(error)) from error
     try:
+        _begin(folder)
         yield
     finally:
         lock.release()
+
+
+def _begin(folder: Path) -> None:
+    try:
+        _write_holder(folder)
+        finish_swap(folder)
+    except OSError as error:
+        raise LibraryNotWritable(folder, error.strerror or str(error)) from error
 
 
 def _write_holder(folder: Path) -> None:

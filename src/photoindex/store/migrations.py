@@ -156,6 +156,14 @@ def migrate(con: DuckDBPyConnection) -> None:
             raise
 
 
+def schema_of_file(path: Path) -> int:
+    """The version of a catalog that nobody else has open."""
+    import duckdb
+
+    with contextlib.closing(duckdb.connect(path, read_only=True)) as con:
+        return schema_version(con)
+
+
 def migrate_file(path: Path) -> None:
     """Bring a catalog that nobody else has open to `SCHEMA`."""
     import duckdb

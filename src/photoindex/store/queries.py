@@ -104,6 +104,11 @@ class Queries:
         with self._file.read() as con:
             return [HashRow(*row) for row in con.execute(sql).fetchall()]
 
+    def roots(self) -> tuple[str, ...]:
+        """The folders that were scanned."""
+        with self._file.read() as con:
+            return tuple(decode_path(row[0]) for row in con.execute("SELECT path FROM roots ORDER BY path").fetchall())
+
     def categories(self) -> dict[str, tuple[str, ...]]:
         """The tags of each category."""
         with self._file.read() as con:

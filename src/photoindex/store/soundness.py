@@ -4,7 +4,10 @@ keeps them, and here it is asked whether it did.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from photoindex.records import photo_id_of
@@ -40,6 +43,7 @@ _ONCE: Mapping[str, str] = {
 }
 # Steps of which the ledger may not say "done" where there is no row of facts. Others may find nothing.
 _LEAVES_A_ROW = {"metadata": "metadata", "hash": "hashes"}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNKNOWN = "{column} NOT IN (SELECT photo_id FROM photos)"
 
 
@@ -48,6 +52,21 @@ def read_all(file: CatalogFile) -> None:
     with file.read() as con:
         for name in _tables(con):
             con.execute(f"SELECT bit_xor(hash(t)) FROM {name} AS t").fetchall()  # noqa: S608
+
+
+def foreign_objects(path: Path) -> list[str]:
+    """What a catalog that was given from elsewhere holds beside tables of ours: views and macros may read any file.
+
+    None of it is run, and other files cannot be reached meanwhile. The file must be open nowhere.
+    """
+    import duckdb
+
+    with duckdb.connect(":memory:") as fresh:
+        migrate(fresh)
+        ours = {f"the table {name}" for name in _tables(fresh)}
+    config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
+    with contextlib.closing(duckdb.connect(path, read_only=True, config=config)) as con:
+        return sorted({row[0] for row in con.execute(_OBJECTS).fetchall()} - ours)
 
 
 def foreign_schema(file: CatalogFile) -> list[str]:
@@ -183,12 +202,23 @@ def _is_unknown(columns: tuple[str, ...]) -> str:
 
 def _is_id(photo_id: int, sha256: str) -> bool:
     try:
-        return photo_id_of(sha256) == photo_id
+        # All of it: the path of the thumbnail is made of it.
+        return _SHA256.fullmatch(sha256) is not None and photo_id_of(sha256) == photo_id
     except (TypeError, ValueError):
         return False
 
 
 _ALL_COLUMNS = """
 SELECT table_name, column_name, data_type FROM duckdb_columns()
+SEMI JOIN duckdb_tables() USING (database_name, schema_name, table_name)
 WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+"""
+_OBJECTS = """
+SELECT 'the view ' || view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
+UNION ALL
+SELECT 'the macro ' || function_name FROM duckdb_functions()
+WHERE database_name = current_database() AND NOT internal
+UNION ALL
+SELECT 'the table ' || CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name
+FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal
 """
