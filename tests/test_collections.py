@@ -250,8 +250,9 @@ def test_a_file_that_is_wrong_changes_nothing(scanned: Shell, tmp_path: Path, co
     file.write_text(json.dumps({"format": 1, "collections": collections}))
     assert says in scanned("collections", "import", file, code=2).err
     assert list(listed(scanned)) == ["sea"]
-    file.write_text("{")
-    assert "Cannot read" in scanned("collections", "import", file, code=2).err
+    for broken in ("{", "[" * 100_000):
+        file.write_text(broken)
+        assert "Cannot read" in scanned("collections", "import", file, code=2).err
 
 
 # --- the store -------------------------------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ def test_decisions_are_listed_exported_imported_and_revoked(run: Shell, pictures
         ({"photos": [{"photo": "ab", "copies": 2}]}, "decisions[0].photos[0].photo: 'ab' is no SHA-256."),
         ({"photos": [{"photo": "a" * 64, "copies": 0}]}, "decisions[0].photos[0].copies: 0 is no number of files"),
         ({"photos": [{"photo": "a" * 64, "copies": "2"}]}, "decisions[0].photos[0].copies: '2' is no number of files"),
+        ({"photos": [{"photo": "a" * 64, "copies": 10**15}]}, "decisions[0].photos: these are more than 1,000,000"),
         ({"photos": ["a"]}, "decisions[0].photos[0].photo: 'a' is no SHA-256."),
         ({"photos": [{"photo": "a" * 64, "copies": 1}]}, "two files or more"),
         ({"photos": None}, "decisions[0].photos: None is no array of photos."),
@@ -120,6 +121,7 @@ def test_decisions_are_listed_exported_imported_and_revoked(run: Shell, pictures
         ({"keeper": "a" * 64}, "decisions[0].keeper: with 'keep-all' it should be null."),
         ({"decided_at": "yesterday"}, "decisions[0].decided_at: 'yesterday' is no time such as"),
         ({"decided_at": 3}, "decisions[0].decided_at: 3 is no time such as"),
+        ({"decided_at": "0001-01-01T00:00+14:00"}, "decided_at: '0001-01-01T00:00+14:00' is no time such as"),
     ],
 )
 def test_a_wrong_file_of_decisions_is_refused_with_the_place(
@@ -135,6 +137,8 @@ def test_a_wrong_file_of_decisions_is_refused_with_the_place(
     assert "decisions[0]: 'a' is no object" in run("dupes", "decisions", "import", file, code=2).err
     file.write_text("[]")
     assert "no file of decisions" in run("dupes", "decisions", "import", file, code=2).err
+    file.write_text("[" * 100_000)
+    assert "is no JSON" in run("dupes", "decisions", "import", file, code=2).err
     assert run("dupes", "decisions", "list", "--format", "json").json == []
 
 

@@ -276,7 +276,7 @@ def _found(library: Library, settings: Settings, query: str, limit: int) -> list
 def _read_json(file: Path) -> Any:
     try:
         return json.loads(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"Cannot read {file}: {error}") from None
 
 

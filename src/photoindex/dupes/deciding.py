@@ -19,6 +19,7 @@ from photoindex.store.library import Library
 
 FORMAT = "photoindex decisions 1"
 _LEAST_DIGITS = 6
+_MOST_FILES = 1_000_000
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -141,15 +142,17 @@ def _read_photos(value: Any, where: str) -> dict[str, int]:
         if not isinstance(copies, int) or isinstance(copies, bool) or copies < 1:
             raise UsageError(f"{where}[{at}].copies: {copies!r} is no number of files, 1 or more.")
         found[sha256] = copies
+    if sum(found.values()) > _MOST_FILES:
+        raise UsageError(f"{where}: these are more than {_MOST_FILES:,} files, more than a decision is about.")
     return found
 
 
 def _read_time(value: Any, where: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    except (TypeError, ValueError, OverflowError):  # the last: in UTC it would lie before the year 1
         raise UsageError(f"{where}: {value!r} is no time such as 2026-01-31T12:00:00.") from None
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
 
 
 def _contents(library: Library, what: Sequence[str], keeper: PhotoRow | None, options: DupeOptions) -> dict[str, int]:
