@@ -131,7 +131,8 @@ def move(path: str, place: str, sha256: str, seen: os.stat_result | None = None)
 def publish(path: str, place: str) -> None:
     """Rename by a second name: unlike a plain rename, that fails where something is.
 
-    Raises FileExistsError and OSError.
+    On a file system without hard links (FAT, exFAT) it is looked first and renamed then: a file that another program
+    puts there in between would be overwritten. Raises FileExistsError and OSError.
     """
     try:
         os.link(path, place)
