@@ -349,7 +349,7 @@ def test_a_round_of_few_folders_tells_their_problems_and_reads_nothing_of_the_ot
 
 
 def test_a_flood_of_changes_is_one_round() -> None:
-    settling = Settling(quiet_s=2, at_most_s=30)
+    settling: Settling[object] = Settling(quiet_s=2, at_most_s=30)
     for number in range(10_000):
         settling.touch(f"/p/{number}.jpg", (1, number), now=number / 1000)
     assert settling.take(now=11.0) == {}
@@ -358,7 +358,7 @@ def test_a_flood_of_changes_is_one_round() -> None:
 
 
 def test_a_file_is_quiet_once_its_size_and_time_stay_as_they_are() -> None:
-    settling = Settling(quiet_s=2, at_most_s=30)
+    settling: Settling[object] = Settling(quiet_s=2, at_most_s=30)
     settling.touch("a", (1, 1), now=0)
     settling.touch("a", (2, 2), now=1.5)
     assert settling.take(now=3) == {}
@@ -367,7 +367,7 @@ def test_a_file_is_quiet_once_its_size_and_time_stay_as_they_are() -> None:
 
 
 def test_a_file_that_never_rests_does_not_hold_up_the_others_for_ever() -> None:
-    settling = Settling(quiet_s=2, at_most_s=30)
+    settling: Settling[object] = Settling(quiet_s=2, at_most_s=30)
     settling.touch("still", None, now=0)
     for second in range(29):
         settling.touch("busy", second, now=second)
