@@ -265,6 +265,7 @@ def edit(run: Shell, old: str, new: str) -> None:
     (run.home / "models.toml").write_text(text.replace(old, new, 1))
 
 
+@pytest.mark.slow
 def test_a_changed_vocabulary_makes_the_tags_due_and_a_changed_model_its_vectors_too(mine: Shell) -> None:
     run = mine
     assert scan(run) == {"embedding": {"done": 2}, "tags": {"done": 2}}

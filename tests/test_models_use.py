@@ -95,6 +95,7 @@ def searchable(run: Shell) -> int:
     return len(run("search", "a red circle", *arguments).out.splitlines())
 
 
+@pytest.mark.slow
 def test_new_vectors_are_made_searched_and_the_old_kept_until_they_are_dropped(run: Shell) -> None:
     used = run("models", "use", "better-clip", "--format", "json")
     assert used.json["chosen"] == {"embedding": "better-clip", "tags": "zero-shot-better-clip"}
@@ -111,6 +112,7 @@ def test_new_vectors_are_made_searched_and_the_old_kept_until_they_are_dropped(r
     assert searchable(run) == PHOTOS
 
 
+@pytest.mark.slow
 def test_a_change_stopped_in_the_middle_searches_the_old_vectors_and_goes_on_with_the_next_scan(
     run: Shell, scanned: Path, ended: Ended, tmp_path: Path
 ) -> None:

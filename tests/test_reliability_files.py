@@ -146,8 +146,8 @@ def test_a_file_that_changes_in_the_middle_of_reading_is_not_half_read(
     file, data = found(path), path.read_bytes()
     really = open
 
-    def opened(name: str, mode: str = "r") -> Any:
-        stream = really(name, mode)
+    def opened(name: str, mode: str = "r", **more: Any) -> Any:
+        stream = really(name, mode, **more)
         time.sleep(0.02)
         with really(name, "r+b") as writer:  # the same size: only its time tells
             writer.write(data[:-9][::-1])
@@ -159,6 +159,7 @@ def test_a_file_that_changes_in_the_middle_of_reading_is_not_half_read(
     assert raised.value.problem.code == "changed_while_reading"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_written_all_the_while_is_left_and_indexed_whole_once_it_is_done(
     run: Shell, tmp_path: Path, ended: Register
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_library_without_scans_has_none(run: Shell) -> None:
     assert "never scanned" in run("runs", "show", "1", code=24).err
 
 
+@pytest.mark.slow
 def test_a_killed_scan_shows_as_such_at_once_and_the_next_one_says_so(run: Shell, photos: Path) -> None:
     scan = run.start("scan", str(photos), *QUICK, script=KILL_AT_THE_END)
     scan.communicate(timeout=100)

@@ -115,6 +115,7 @@ def openclip_says(installed, told):
         return pictures, model.encode_text(ids, normalize=True).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", PRESENT)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_pictures_become_openclips_vectors_on_every_runtime(known, architecture, runtime):

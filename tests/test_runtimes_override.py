@@ -163,6 +163,7 @@ def test_a_form_that_fails_its_check_is_refused_before_a_rescan_forgets_anything
             file.unlink()
 
 
+@pytest.mark.slow
 def test_a_search_runs_on_what_is_asked_for(tiny_clip, photos):
     run = tiny_clip
     (photos / "broken.jpg").unlink()
@@ -172,6 +173,7 @@ def test_a_search_runs_on_what_is_asked_for(tiny_clip, photos):
     assert "onnxruntime-cpu-f32, openvino-cpu-f32" in refused.err
 
 
+@pytest.mark.slow
 def test_the_ledger_tells_which_runtime_made_each_result_after_one_failed(tiny_clip, photos, monkeypatch):
     from photoindex.runtimes.openvino_session import OpenVinoSession
 

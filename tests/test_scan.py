@@ -648,6 +648,7 @@ class Dying:
         self.left = 0
 
 
+@pytest.mark.slow
 def test_a_model_that_dies_is_left_out_and_the_rest_goes_on(
     tiny_clip: Shell, sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -251,6 +251,7 @@ def test_ctrl_c_ends_a_scan_at_once_with_what_was_done_saved(run: Shell, tmp_pat
     assert len(run("search", "jpg", "--mode", "keyword", "--limit", "400", "-0").out.split(b"\0")) == saved + 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_a_picture_that_takes_long(run: Shell, tmp_path: Path, ended: Register) -> None:
     photos = many_photos(tmp_path / "many", 4)
     slow = io.BytesIO()
@@ -267,6 +268,7 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_takes_long(run: Shell, tmp_path
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_while_a_scan_runs_others_may_search_but_not_write(run: Shell, tmp_path: Path, ended: Register) -> None:
     photos = many_photos(tmp_path / "many", 300)
     process = ended(run.start("scan", photos, *QUICK, "--batch-size", "4"))

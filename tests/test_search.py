@@ -315,6 +315,7 @@ def test_the_tags_of_a_photo_are_searched_and_shown(meaningful: Shell) -> None:
     assert meaningful("show", shown, "--format", "json").json["tags"][0]["name"] == "tree"
 
 
+@pytest.mark.slow
 def test_another_model_is_searched_once_its_vectors_are_complete(meaningful: Shell) -> None:
     """The same weights under another name stand for a better model that the user changes to."""
     registry = meaningful.home / "models.toml"

@@ -180,6 +180,7 @@ def test_wishes_that_do_not_go_with_watching(run: Shell, photos: Path) -> None:
     assert "ndjson" in run("scan", photos, "--watch", "--format", "json", code=2).err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_watch_with_the_exit_code_of_a_scan(run: Shell, photos: Path, ended: Callable[..., Any]) -> None:
     process = ended(run.start("scan", photos, *QUICK, "--watch", "--format", "ndjson"))
     first = json.loads(process.stdout.readline())

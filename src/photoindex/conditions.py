@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Chosen(Collection[int]):
     """Ids of the photos that fulfil a condition, newest first: a million are an array, not as many objects."""
 
     def __init__(self, photo_ids: npt.NDArray[np.int64] | Sequence[int] = ()) -> None:
+        import numpy as np
+
         self.ids: npt.NDArray[np.int64] = np.asarray(photo_ids, np.int64)
 
     def __len__(self) -> int:
