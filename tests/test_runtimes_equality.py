@@ -135,6 +135,7 @@ def test_pictures_become_openclips_vectors_on_every_runtime(known, architecture,
         assert cosines(vectors, model.pictures, centred=True).min() >= 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime-cpu-f32", "openvino-cpu-f32"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_words_become_openclips_vectors_on_every_runtime(known, architecture, runtime):
