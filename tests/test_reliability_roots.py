@@ -262,7 +262,7 @@ def test_a_folder_that_falls_silent_in_the_middle_of_a_scan_ends_it_and_blames_n
         assert group_is_gone(process, 20), "decode workers outlive the scan"
         had = photos_in(run)
         assert 0 < had < 200
-        assert len(run("search", "jpg", "--mode", "keyword", "--limit", "0", "-0").out.split(b"\0")) > 1
+        assert len(run("search", "format:jpeg", "--limit", "0", "-0").out.split(b"\0")) > 1
     assert run.scan(photos)["analysed"] == 200 - had
     run("scan", photos, *QUICK, "--library", tmp_path / "calm")
     assert contents(run.open()) == contents(Library.open(tmp_path / "calm"))
