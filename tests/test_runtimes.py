@@ -61,6 +61,21 @@ def test_results_of_openvino_outlive_the_next_run(tmp_path):
     np.testing.assert_allclose(first, -X)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 16])
+def test_rows_that_are_shared_out_among_streams_come_back_in_their_order(tmp_path, rows):
+    from photoindex.runtimes.openvino_session import OpenVinoSession
+
+    session = OpenVinoSession(onnx_file(tmp_path / "m.onnx", "Neg"), variant="streams")
+    assert session.runtime == "openvino-cpu-f32-streams"
+    batch = np.arange(rows * X[0].size, dtype=np.float32).reshape(rows, *X.shape[1:])
+    first = session.run({"x": batch})["y"]
+    session.run({"x": 2 * batch})
+    np.testing.assert_allclose(first, -batch)
+    with pytest.raises(RuntimeUnavailable, match="streams"):
+        session.run({"x": np.zeros((rows, 3, 5), np.float32)})
+    np.testing.assert_allclose(session.run({"x": batch})["y"], -batch)
+
+
 def test_a_search_command_gets_onnx_runtime_on_one_thread(tmp_path):
     path = onnx_file(tmp_path / "m.onnx", "Neg")
     assert open_session(path, ["openvino", "onnxruntime"], purpose="search").runtime == "onnxruntime-cpu-f32"

@@ -38,6 +38,18 @@ def test_torch_needs_its_recipe_beside_the_form(tmp_path: Path) -> None:
     assert {each.name: each.absent for each in candidates(tmp_path / "visual.onnx")}["torch-cpu-f32"] is None
 
 
+def test_streams_are_for_image_towers_on_more_than_one_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def streams(name: str) -> str | None:
+        (found,) = (each.absent for each in candidates(tmp_path / name) if each.name.endswith("-streams"))
+        return found
+
+    monkeypatch.setattr("photoindex.runtimes.candidates.usable_cores", lambda: 2)
+    assert streams("visual.onnx") is None
+    assert "image towers" in str(streams("det.onnx"))
+    monkeypatch.setattr("photoindex.runtimes.candidates.usable_cores", lambda: 1)
+    assert "one core" in str(streams("visual.onnx"))
+
+
 def test_opening_what_is_absent_is_an_error_with_the_reason(tmp_path: Path) -> None:
     absent = next(
         each for each in candidates(tmp_path / "m.onnx", ["onnxruntime"]) if each.absent and "onnx" in each.name

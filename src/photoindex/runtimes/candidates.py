@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from photoindex.errors import RuntimeUnavailable
-from photoindex.runtimes.fingerprint import fingerprint
+from photoindex.runtimes.fingerprint import fingerprint, usable_cores
 from photoindex.runtimes.onnx_session import PROVIDERS, OnnxSession, providers
 from photoindex.runtimes.openvino_session import OpenVinoSession, devices
 from photoindex.runtimes.session import Session
@@ -28,7 +28,7 @@ FAMILIES = ("openvino", "onnxruntime", "torch")
 INT8_KINDS: Mapping[str, str] = {"onnxruntime": "int8-dynamic", "openvino": "int8-static"}
 INT8_KEPT = "int8.json"
 ONLY_ASKED = "used only where it is asked for by its whole name"
-CHANNELS_LAST, COMPILED = "channelslast", "compiled"
+CHANNELS_LAST, COMPILED, STREAMS = "channelslast", "compiled", "streams"
 
 _NOT_ALLOWED = "the model's block in models.toml does not list it"
 _NO_BF16 = "this processor has no fast bfloat16"
@@ -39,9 +39,10 @@ _NO_DEVICE = {"cuda": "the driver reports no NVIDIA GPU", "mps": "this is no Mac
 class Backend:
     """One way to execute models: `openvino` on the `cpu` in `bf16`. `absent`: why this machine cannot, or None.
 
-    `variant`: how torch does it, where not plainly: `channelslast` (colours of a pixel side by side in memory) or
-    `compiled` (by torch.compile). `only_asked`: never chosen by itself, because it rarely pays, starts slowly, or
-    gives vectors that are a little off and must not mix with others unasked.
+    `variant`: how it is done, where not plainly: by torch `channelslast` (colours of a pixel side by side in memory) or
+    `compiled` (by torch.compile), by OpenVINO `streams` (parts of a batch side by side on groups of cores).
+    `only_asked`: never chosen by itself, because it rarely pays, starts slowly, or gives vectors that are a little off
+    and must not mix with others unasked.
     """
 
     family: str
@@ -150,6 +151,8 @@ def _why_not(path: Path, backend: Backend, allowed: Sequence[str]) -> str | None
             return "no recipe for torch lies beside it"
     if backend.absent is None and backend.precision == "int8":
         return _no_int8(path, backend)
+    if backend.absent is None and backend.variant == STREAMS and path.stem != "visual":
+        return "only image towers are known to have rows that can be shared out"
     return backend.absent
 
 
@@ -182,14 +185,14 @@ def _open(path: Path, backend: Backend, threads: int | None, latency: bool = Fal
         raise RuntimeUnavailable(path.name, f"{backend.name}: {backend.absent}")
     precision: Any = backend.precision
     device: Any = backend.device
+    variant: Any = backend.variant
     int8 = backend.precision == "int8"
     if int8:
         path = int8_form(path, backend.family)
     if backend.family == "openvino":
-        return OpenVinoSession(path, device=device, precision=precision, threads=threads)
+        return OpenVinoSession(path, device=device, precision=precision, threads=threads, variant=variant)
     if backend.family == "onnxruntime":
         return OnnxSession(path, threads=threads, latency=latency, device=device, int8=int8)
-    variant: Any = backend.variant
     return TorchSession(path, device=device, precision=precision, threads=threads, variant=variant)
 
 
@@ -263,6 +266,9 @@ def _openvino_cpu() -> Iterator[Backend]:
     lacks = None if "BF16" in strengths else _NO_BF16
     yield Backend("openvino", "cpu", "bf16", reason or lacks)
     yield Backend("openvino", "cpu", "f32", reason)
+    # In the precision that is fastest here alone: each more takes its time of measuring.
+    single = None if usable_cores() > 1 else "with one core there is nothing to share out"
+    yield Backend("openvino", "cpu", "f32" if lacks else "bf16", reason or single, STREAMS)
 
 
 def _openvino_others() -> Iterator[Backend]:
