@@ -425,6 +425,21 @@ def test_a_card_is_compared_with_the_library_and_neither_is_changed(run: Shell, 
     assert {Path(row["match"]).name for row in rows} == {"1.png", "2.png", "3.png"}
 
 
+def test_ids_are_of_the_photos_of_the_groups_or_of_the_librarys_copies(
+    scanned: Shell, drawn: Path, tmp_path: Path
+) -> None:
+    groups = scanned("dupes", "--format", "json").json
+    exact, near = ([member["photo"] for member in group["members"]] for group in groups)
+    assert scanned("dupes", "--ids").text.splitlines() == [exact[0], *near]
+    assert scanned("dupes", "--ids", "--limit", "1", "-0").out == exact[0].encode() + b"\0"
+    shutil.copyfile(drawn / "alone.jpg", tmp_path / "known.jpg")
+    shutil.copyfile(drawn / "alone.jpg", tmp_path / "known too.jpg")
+    alone = scanned("show", drawn / "alone.jpg", "--format", "json").json["photo"]
+    assert scanned("dupes", "--against", drawn, tmp_path, "--ids").text == f"{alone}\n"
+    assert "choose one" in scanned("dupes", "--ids", "--format", "csv", code=2).err
+    assert "that it lacks" in scanned("dupes", "--against", drawn, tmp_path, "--missing", "--ids", code=2).err
+
+
 def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_path: Path) -> None:
     assert "needs the folders" in scanned("dupes", "--against", drawn, code=2).err
     assert "go with --against" in scanned("dupes", drawn, code=2).err

@@ -14,7 +14,7 @@ from photoindex.cli.dupes_apply import apply, undo
 from photoindex.cli.dupes_decisions import decide, decisions
 from photoindex.cli.dupes_options import Choice, ThresholdOption, folders, with_choice
 from photoindex.cli.dupes_review import review
-from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
+from photoindex.cli.options import FormatOption, IdsOption, LibraryOption, NullOption, one_shape, open_library
 from photoindex.cli.showing import OpenOption, SheetOption
 from photoindex.errors import UsageError
 from photoindex.render.output import Format, PlanFormat
@@ -61,6 +61,7 @@ def dupes(
     threshold: ThresholdOption = 31,
     output: FormatOption = Format.table,
     null: NullOption = False,
+    ids: IdsOption = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -91,19 +92,22 @@ def dupes(
     from photoindex.dupes import CONFIDENT_THRESHOLD
     from photoindex.dupes import dupes as find
 
+    one_shape(output, null, ids, count=False)
     options = choice.options(threshold=threshold, decided=decided)
     opened, _ = open_library(library)
     if against:
+        if ids and missing:
+            raise UsageError("--ids prints photos of the library, and --missing files that it lacks: leave one out.")
         if sheet is not None or browser or limit is not None:
             raise UsageError("--sheet, --open and --limit show groups; --against lists files. Leave them out.")
-        raise typer.Exit(_against(opened, given, against, options, output, null, missing, exit_code))
+        raise typer.Exit(_against(opened, given, against, options, output, null, ids, missing, exit_code))
     if given or missing:
         raise UsageError(
             "Folders and --missing go with --against FOLDER; to limit the list to a folder use --in FOLDER."
         )
     if threshold > CONFIDENT_THRESHOLD:
         note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
-    showing = _Showing(output, null, limit, browser, sheet)
+    showing = _Showing(output, null, ids, limit, browser, sheet)
     groups = find(opened, options)
     showing.show(opened, groups)
     raise typer.Exit(1 if exit_code and groups else 0)
@@ -115,6 +119,7 @@ class _Showing:
 
     output: Format
     null: bool
+    ids: bool
     limit: int | None
     browser: bool
     sheet: str | None
@@ -134,8 +139,8 @@ class _Showing:
         page = self.browser or self.sheet is not None
         if page and groups:
             make_page(self._path(), library, groups, self.limit, self.browser)
-        if not page or self.output is not Format.table or self.null:
-            print_groups(groups, self.output, self.null, self.limit or 0)
+        if not page or self.output is not Format.table or self.null or self.ids:
+            print_groups(groups, self.output, self.null, self.limit or 0, ids=self.ids)
         note_summary(groups)
 
 
@@ -191,6 +196,7 @@ def _against(
     options: DupeOptions,
     output: Format,
     null: bool,
+    ids: bool,
     missing: bool,
     exit_code: bool,
 ) -> int:
@@ -202,5 +208,5 @@ def _against(
     if options.folders:
         raise UsageError("--in does not go with --against, whose own FOLDER says which part of the library counts.")
     arrivals = against(library, folders(given), folders(within), options)
-    found, unreadable = print_arrivals(arrivals, output, null, missing)
+    found, unreadable = print_arrivals(arrivals, output, null, missing, ids=ids)
     return 1 if unreadable or (exit_code and found) else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from photoindex.pure import group_words as words
 from photoindex.records import Group, Link, Member
 from photoindex.render.output import Format, plain, print_csv, print_json, print_paths
-from photoindex.render.results import photo_object
+from photoindex.render.results import photo_object, print_ids
 from photoindex.render.text import console, note, short_path, size, visible
 
 if TYPE_CHECKING:
@@ -45,9 +45,19 @@ def _link_object(link: Link) -> dict[str, Any]:
     return {name: plain(getattr(link, name)) for name in Link.__slots__}
 
 
-def print_groups(groups: Sequence[Group], output: Format, null: bool, limit: int = 0) -> None:
-    """The first `limit` groups (0: all) in the chosen format, one after the other; stderr is told what is left out."""
+def print_groups(groups: Sequence[Group], output: Format, null: bool, limit: int = 0, *, ids: bool = False) -> None:
+    """The first `limit` groups (0: all) in the chosen format, one after the other, or with `ids` the SHA-256 of their
+    photos, each once; stderr is told what is left out."""
     shown = groups[: limit or None]
+    if ids:
+        print_ids((member.photo.photo for group in shown for member in group.members), null)
+    else:
+        _print_groups(shown, output, null)
+    if len(shown) < len(groups):
+        note(f"The first {len(shown):,} of {len(groups):,} groups are shown; --limit 0 shows all.")
+
+
+def _print_groups(shown: Sequence[Group], output: Format, null: bool) -> None:
     match Format.paths if null else output:
         case Format.table:
             _print_for_people(shown)
@@ -60,8 +70,6 @@ def print_groups(groups: Sequence[Group], output: Format, null: bool, limit: int
             print_csv((row for at, group in enumerate(shown, 1) for row in _csv_rows(at, group)), GROUP_COLUMNS)
         case Format.paths:
             print_paths(dict.fromkeys(member.photo.path for group in shown for member in group.members), null)
-    if len(shown) < len(groups):
-        note(f"The first {len(shown):,} of {len(groups):,} groups are shown; --limit 0 shows all.")
 
 
 def note_summary(groups: Sequence[Group]) -> None:
@@ -83,13 +91,26 @@ def arrival_object(arrival: Arrival) -> dict[str, Any]:
     return {**found, "match": photo_object(arrival.match) if arrival.match else None}
 
 
-def print_arrivals(arrivals: Iterable[Arrival], output: Format, null: bool, missing: bool) -> tuple[int, int]:
-    """Each as soon as it is known (json: at the end): those the library has, or with `missing` those it lacks.
+def print_arrivals(
+    arrivals: Iterable[Arrival], output: Format, null: bool, missing: bool, *, ids: bool = False
+) -> tuple[int, int]:
+    """Each as soon as it is known (json: at the end): those the library has, or with `missing` those it lacks. With
+    `ids` the SHA-256 of the library's copies, each once.
 
     Returns how many it has, and how many could not be read.
     """
     counts = {"has": 0, "lacks": 0, "unreadable": 0}
     wanted = _counted(arrivals, counts, missing)
+    if ids:
+        print_ids((arrival.match.photo for arrival in wanted if arrival.match), null)
+    else:
+        _print_arrivals(wanted, output, null)
+    unread = f"; {counts['unreadable']:,} could not be read" if counts["unreadable"] else ""
+    note(f"The library has {counts['has']:,} of these pictures and lacks {counts['lacks']:,}{unread}.")
+    return counts["has"], counts["unreadable"]
+
+
+def _print_arrivals(wanted: Iterable[Arrival], output: Format, null: bool) -> None:
     match Format.paths if null else output:
         case Format.table:
             target = console()
@@ -104,9 +125,6 @@ def print_arrivals(arrivals: Iterable[Arrival], output: Format, null: bool, miss
             print_csv(map(_arrival_row, wanted), ARRIVAL_COLUMNS)
         case Format.paths:
             print_paths((arrival.path for arrival in wanted), null)
-    unread = f"; {counts['unreadable']:,} could not be read" if counts["unreadable"] else ""
-    note(f"The library has {counts['has']:,} of these pictures and lacks {counts['lacks']:,}{unread}.")
-    return counts["has"], counts["unreadable"]
 
 
 def _counted(arrivals: Iterable[Arrival], counts: dict[str, int], missing: bool) -> Iterator[Arrival]:

@@ -60,9 +60,11 @@ def print_failures(failures: Sequence[Failure], output: Format, null: bool) -> N
 
 def print_ids(photos: Iterable[str | None], null: bool = False) -> None:
     """The SHA-256 of each photo, once, in the order they come in."""
-    for photo in dict.fromkeys(photos):
-        if photo is not None:
+    shown: set[str | None] = {None}
+    for photo in photos:
+        if photo not in shown:
             print(photo, end="\0" if null else "\n")
+            shown.add(photo)
 
 
 def print_count(count: int) -> None:
