@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from kept_library import _kept, made, packed  # noqa: F401 - fixtures for all tests
 from photoindex.store.library import Library
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # for scenes.py
@@ -78,6 +79,13 @@ def photos(_drawn: Path, tmp_path: Path) -> Path:
     """A folder of twelve small files; see `_draw_folder`."""
     shutil.copytree(_drawn, tmp_path / "photos")
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def sound(photos: Path) -> Path:
+    """The photos without the broken one: ten pictures and a copy."""
+    (photos / "broken.jpg").unlink()
+    return photos
 
 
 @pytest.fixture
@@ -224,3 +232,21 @@ def scanned(_scanned: Path, run: Shell) -> Shell:
 def pictures(_drawn: Path) -> Path:
     """The twelve files that `scanned` has: not to be changed."""
     return _drawn
+
+
+@pytest.fixture(scope="module")
+def looked_at(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose library has the pictures of a module, compared: for modules with `pictures` of their own scope."""
+    home = tmp_path_factory.mktemp("looked at")
+    with pytest.MonkeyPatch.context() as patch:
+        run = shell(home, patch)
+        run.scan(pictures)
+        run("dupes")
+    return home
+
+
+@pytest.fixture
+def found(run: Shell, looked_at: Path) -> Shell:
+    """That library, of this test alone."""
+    shutil.copytree(looked_at, run.home)
+    return run

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from photoindex.dupes.decisions import id_of
+from photoindex.keeping import backup
 from photoindex.records import (
     Analysed,
     Candidate,
@@ -134,3 +137,28 @@ def state(library: Library) -> dict[str, Any]:
     files += [path for path in library.folder.glob("cache/**/*") if path.is_file()]
     found["files"] = {str(path.relative_to(library.folder)): path.read_bytes() for path in files}
     return found
+
+
+# --- fixtures, which conftest.py hands to all tests ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    make(folder / "library")
+    backup(Library.open(folder / "library"), folder / "backup.zip")
+    return folder
+
+
+@pytest.fixture
+def made(_kept: Path, tmp_path: Path) -> Path:
+    """A full library, of this test alone."""
+    shutil.copytree(_kept / "library", tmp_path / "made")
+    return tmp_path / "made"
+
+
+@pytest.fixture
+def packed(_kept: Path, tmp_path: Path) -> Path:
+    """A folder with a full `library`, of this test alone, and its `backup.zip`."""
+    shutil.copytree(_kept, tmp_path / "made")
+    return tmp_path / "made"

@@ -10,7 +10,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "photoindex"
 LAYERS = [
-    "errors records conditions events quiet",
+    "errors records conditions events quiet durable",
     "config logfile",
     "media models runtimes store pure",
     "steps classifiers",

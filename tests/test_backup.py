@@ -33,21 +33,6 @@ from photoindex.store.library import Library
 from photoindex.store.migrations import SCHEMA
 
 
-@pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("kept")
-    kept.make(folder / "library")
-    backup(Library.open(folder / "library"), folder / "backup.zip")
-    return folder
-
-
-@pytest.fixture
-def made(_made: Path, tmp_path: Path) -> Path:
-    """A folder with a full `library`, of this test alone, and its `backup.zip`."""
-    shutil.copytree(_made, tmp_path / "made")
-    return tmp_path / "made"
-
-
 def whole(folder: Path) -> set[str]:
     """What a check has against a library, but for weights."""
     found = check(folder, load_registry(), folder / "no models")
@@ -57,11 +42,11 @@ def whole(folder: Path) -> set[str]:
 # --- a library -------------------------------------------------------------------------------------------------------
 
 
-def test_a_restored_library_is_the_one_that_was_backed_up(made: Path, tmp_path: Path) -> None:
-    done = restore(tmp_path / "new", made / "backup.zip")
+def test_a_restored_library_is_the_one_that_was_backed_up(packed: Path, tmp_path: Path) -> None:
+    done = restore(tmp_path / "new", packed / "backup.zip")
     assert (done.kind, done.set_aside, done.repaired) == ("library", None, ())
     assert done.counts["photos"] == kept.PHOTOS
-    assert kept.state(Library.open(tmp_path / "new")) == kept.state(Library.open(made / "library"))
+    assert kept.state(Library.open(tmp_path / "new")) == kept.state(Library.open(packed / "library"))
     assert whole(tmp_path / "new") == set()
     # The next run does not take the number of one that was.
     with Library.writing(tmp_path / "new") as library:
@@ -69,8 +54,8 @@ def test_a_restored_library_is_the_one_that_was_backed_up(made: Path, tmp_path: 
         assert library.vectors.holding([["title3"]], 5, every=True) != []
 
 
-def test_a_backup_is_readable_without_photoindex(made: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(made / "backup.zip") as archive:
+def test_a_backup_is_readable_without_photoindex(packed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(packed / "backup.zip") as archive:
         archive.extractall(tmp_path / "out")
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "out", check=True)
     out = tmp_path / "out"
@@ -85,11 +70,11 @@ def test_a_backup_is_readable_without_photoindex(made: Path, tmp_path: Path) -> 
         assert member.read() == kept.thumbnail(0)
 
 
-def test_a_backup_while_a_scan_saves_holds_whole_batches(made: Path, tmp_path: Path) -> None:
+def test_a_backup_while_a_scan_saves_holds_whole_batches(packed: Path, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def save_on_and_on() -> None:
-        with Library.writing(made / "library") as library:
+        with Library.writing(packed / "library") as library:
             for n in range(100, 1000, 3):
                 if stop.is_set():
                     return
@@ -99,7 +84,7 @@ def test_a_backup_while_a_scan_saves_holds_whole_batches(made: Path, tmp_path: P
     scan.start()
     try:
         for n in range(2):
-            backup(Library.open(made / "library"), tmp_path / f"{n}.zip")
+            backup(Library.open(packed / "library"), tmp_path / f"{n}.zip")
     finally:
         stop.set()
         scan.join()
@@ -110,34 +95,34 @@ def test_a_backup_while_a_scan_saves_holds_whole_batches(made: Path, tmp_path: P
         assert whole(tmp_path / f"{n}") == set()
 
 
-def test_a_library_that_is_there_is_refused_and_with_force_set_aside(made: Path) -> None:
-    folder, before = made / "library", kept.state(Library.open(made / "library"))
+def test_a_library_that_is_there_is_refused_and_with_force_set_aside(packed: Path) -> None:
+    folder, before = packed / "library", kept.state(Library.open(packed / "library"))
     (folder / "journal").mkdir()
     (folder / "journal" / "20260101-000000.jsonl").write_text("{}\n")
     with Library.writing(folder) as library:
         kept.fill(library, 50, 53)
     changed = kept.state(Library.open(folder))
     with pytest.raises(UsageError, match="--force sets it aside"):
-        restore(folder, made / "backup.zip")
+        restore(folder, packed / "backup.zip")
     assert kept.state(Library.open(folder)) == changed
-    done = restore(folder, made / "backup.zip", force=True)
+    done = restore(folder, packed / "backup.zip", force=True)
     assert kept.state(Library.open(folder)) == before
     assert done.set_aside is not None
     assert re.fullmatch(r"\d{8}-\d{6}", Path(done.set_aside).name)
     assert kept.state(Library.open(Path(done.set_aside))) == changed
     assert (folder / "journal" / "20260101-000000.jsonl").exists()  # it is about files on disk, not about the library
     with Library.writing(folder), pytest.raises(LibraryBusy):
-        restore(folder, made / "backup.zip", force=True)
+        restore(folder, packed / "backup.zip", force=True)
 
 
-def test_a_damaged_library_is_replaced_like_any_other(made: Path) -> None:
-    (made / "library" / "catalog.duckdb").write_bytes(b"no database" * 5000)
-    restore(made / "library", made / "backup.zip", force=True)
-    assert whole(made / "library") == set()
+def test_a_damaged_library_is_replaced_like_any_other(packed: Path) -> None:
+    (packed / "library" / "catalog.duckdb").write_bytes(b"no database" * 5000)
+    restore(packed / "library", packed / "backup.zip", force=True)
+    assert whole(packed / "library") == set()
 
 
-def test_without_thumbnails_the_next_scan_makes_them(made: Path, tmp_path: Path) -> None:
-    backup(Library.open(made / "library"), tmp_path / "small.zip", thumbnails=False)
+def test_without_thumbnails_the_next_scan_makes_them(packed: Path, tmp_path: Path) -> None:
+    backup(Library.open(packed / "library"), tmp_path / "small.zip", thumbnails=False)
     done = restore(tmp_path / "new", tmp_path / "small.zip")
     assert [one.count for one in done.repaired if one.code == "made_due"] == [kept.PHOTOS]
     assert whole(tmp_path / "new") == set()
@@ -145,9 +130,9 @@ def test_without_thumbnails_the_next_scan_makes_them(made: Path, tmp_path: Path)
 
 
 def test_nothing_is_overwritten_unless_asked_and_a_failed_backup_leaves_nothing(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library, target = Library.open(made / "library"), made / "backup.zip"
+    library, target = Library.open(packed / "library"), packed / "backup.zip"
     before = target.read_bytes()
     for make in (lambda: backup(library, target), lambda: backup_words(library, target)):
         with pytest.raises(UsageError, match="is there already"):
@@ -161,12 +146,12 @@ def test_nothing_is_overwritten_unless_asked_and_a_failed_backup_leaves_nothing(
         with pytest.raises(BackupNotWritten, match=r"No space left.*The library is as it was"):
             backup(library, target, force=True)
     assert target.read_bytes() == before
-    assert sorted(path.name for path in made.iterdir()) == ["backup.zip", "library"]
+    assert sorted(path.name for path in packed.iterdir()) == ["backup.zip", "library"]
     backup(library, target, force=True)
     with pytest.raises(UsageError, match="There is no folder"):
-        backup(library, made / "nowhere" / "b.zip")
+        backup(library, packed / "nowhere" / "b.zip")
     with pytest.raises(UsageError, match="is a folder"):
-        backup(library, made, force=True)
+        backup(library, packed, force=True)
 
 
 # --- what is no sound backup -----------------------------------------------------------------------------------------
@@ -196,15 +181,15 @@ def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], N
         *("vectors\\evil.npz", "thumbnails/zz.tar", "vectors/new/x.parquet", "C:evil.npz", "journal/x.jsonl"),
     ],
 )
-def test_names_that_no_backup_has_are_refused(made: Path, tmp_path: Path, name: str) -> None:
-    bad = rewritten(made / "backup.zip", tmp_path / "bad.zip", lambda members: members.update({name: b"x"}))
+def test_names_that_no_backup_has_are_refused(packed: Path, tmp_path: Path, name: str) -> None:
+    bad = rewritten(packed / "backup.zip", tmp_path / "bad.zip", lambda members: members.update({name: b"x"}))
     with pytest.raises(BackupInvalid, match="which no backup of photoindex has"):
         restore(tmp_path / "new", bad)
     assert [path.name for path in tmp_path.rglob("*evil*")] == []
     assert not (tmp_path / "new" / "catalog.duckdb").exists()
 
 
-def test_a_tar_of_thumbnails_cannot_write_elsewhere(made: Path, tmp_path: Path) -> None:
+def test_a_tar_of_thumbnails_cannot_write_elsewhere(packed: Path, tmp_path: Path) -> None:
     for odd in ("../../evil.jpg", "/tmp/evil.jpg", f"{'a' * 63}.jpg"):
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -213,20 +198,20 @@ def test_a_tar_of_thumbnails_cannot_write_elsewhere(made: Path, tmp_path: Path) 
             tar.addfile(info, io.BytesIO(b"x"))
         member = {f"thumbnails/{kept.sha(0)[:2]}.tar": stream.getvalue()}
         bad = rewritten(
-            made / "backup.zip", tmp_path / "bad.zip", lambda members, member=member: members.update(member)
+            packed / "backup.zip", tmp_path / "bad.zip", lambda members, member=member: members.update(member)
         )
         with pytest.raises(BackupInvalid, match="which is no thumbnail"):
-            restore(made / "library", bad, force=True)
-    assert whole(made / "library") <= {"leftovers"}
+            restore(packed / "library", bad, force=True)
+    assert whole(packed / "library") <= {"leftovers"}
 
 
-def test_a_backup_of_a_newer_photoindex_is_refused_politely(made: Path, tmp_path: Path, run: Shell) -> None:
+def test_a_backup_of_a_newer_photoindex_is_refused_politely(packed: Path, tmp_path: Path, run: Shell) -> None:
     def newer(members: dict[str, bytes]) -> None:
         members["manifest"] = json.dumps(json.loads(members["manifest"]) | {"schema": 999}).encode()
 
-    bad = rewritten(made / "backup.zip", tmp_path / "bad.zip", newer)
+    bad = rewritten(packed / "backup.zip", tmp_path / "bad.zip", newer)
     with pytest.raises(BackupTooNew, match=f"schema 999, this program knows {SCHEMA}"):
-        restore(made / "library", bad, force=True)
+        restore(packed / "library", bad, force=True)
     assert "Upgrade photoindex" in run("restore", bad, code=12).err
 
 
@@ -244,29 +229,29 @@ def _flip(data: bytes) -> bytes:
         pytest.param(lambda data: data[:-1], id="the last byte"),
     ],
 )
-def test_a_damaged_backup_changes_nothing(made: Path, damage: Callable[[bytes], bytes], run: Shell) -> None:
-    bad = made / "bad.zip"
-    bad.write_bytes(damage((made / "backup.zip").read_bytes()))
-    before = kept.state(Library.open(made / "library"))
-    ran = run("restore", bad, "--force", "--library", made / "library", code=29)
+def test_a_damaged_backup_changes_nothing(packed: Path, damage: Callable[[bytes], bytes], run: Shell) -> None:
+    bad = packed / "bad.zip"
+    bad.write_bytes(damage((packed / "backup.zip").read_bytes()))
+    before = kept.state(Library.open(packed / "library"))
+    ran = run("restore", bad, "--force", "--library", packed / "library", code=29)
     assert "Nothing was changed." in ran.err
-    assert kept.state(Library.open(made / "library")) == before
-    assert not (made / "library" / "set-aside").exists()
+    assert kept.state(Library.open(packed / "library")) == before
+    assert not (packed / "library" / "set-aside").exists()
 
 
-def test_too_little_room_is_said_before_anything_is_written(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = shutil.disk_usage(made)
+def test_too_little_room_is_said_before_anything_is_written(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(packed)
     monkeypatch.setattr("shutil.disk_usage", lambda _: free._replace(free=1000))
     with pytest.raises(LibraryNotWritable, match="GB are free"):
-        restore(made / "library", made / "backup.zip", force=True)
-    assert whole(made / "library") == set()
+        restore(packed / "library", packed / "backup.zip", force=True)
+    assert whole(packed / "library") == set()
 
 
 # --- the user's own words --------------------------------------------------------------------------------------------
 
 
-def test_words_come_back_into_a_new_library_and_doing_it_again_changes_nothing(made: Path, tmp_path: Path) -> None:
-    backup_words(Library.open(made / "library"), tmp_path / "words.json")
+def test_words_come_back_into_a_new_library_and_doing_it_again_changes_nothing(packed: Path, tmp_path: Path) -> None:
+    backup_words(Library.open(packed / "library"), tmp_path / "words.json")
     merged = {one.kind: one for one in restore_words(tmp_path / "new", tmp_path / "words.json")}
     assert {kind: (one.new, one.same, one.conflicts) for kind, one in merged.items()} == {
         "collections": (2, 0, ()),
@@ -275,21 +260,21 @@ def test_words_come_back_into_a_new_library_and_doing_it_again_changes_nothing(m
         "categories": (1, 0, ()),
         "models chosen": (2, 0, ()),
     }
-    mine, theirs = read_words(Library.open(tmp_path / "new")), read_words(Library.open(made / "library"))
+    mine, theirs = read_words(Library.open(tmp_path / "new")), read_words(Library.open(packed / "library"))
     assert mine == replace(theirs, folders=(), paths={})
     again = restore_words(tmp_path / "new", tmp_path / "words.json")
     assert all(one.new == 0 and not one.conflicts for one in again)
     assert read_words(Library.open(tmp_path / "new")) == mine
 
 
-def test_words_of_a_whole_backup_may_be_merged_alone(made: Path, tmp_path: Path) -> None:
-    restore_words(tmp_path / "new", made / "backup.zip")
+def test_words_of_a_whole_backup_may_be_merged_alone(packed: Path, tmp_path: Path) -> None:
+    restore_words(tmp_path / "new", packed / "backup.zip")
     assert Library.open(tmp_path / "new").collections.queries() == {"cats": "tag:cat", "trip": None}
     assert Library.open(tmp_path / "new").queries.status().photos == 0
 
 
-def test_where_two_differ_the_library_keeps_its_word_unless_the_file_is_to_win(made: Path, tmp_path: Path) -> None:
-    backup_words(Library.open(made / "library"), tmp_path / "words.json")
+def test_where_two_differ_the_library_keeps_its_word_unless_the_file_is_to_win(packed: Path, tmp_path: Path) -> None:
+    backup_words(Library.open(packed / "library"), tmp_path / "words.json")
     folder = tmp_path / "other"
     with Library.writing(folder) as library:
         create(library, "CATS", "tag:lion")
@@ -332,9 +317,9 @@ def test_where_two_differ_the_library_keeps_its_word_unless_the_file_is_to_win(m
     ],
 )
 def test_odd_words_are_refused_with_their_place_and_nothing_is_changed(
-    made: Path, tmp_path: Path, place: list[Any], value: Any, message: str
+    packed: Path, tmp_path: Path, place: list[Any], value: Any, message: str
 ) -> None:
-    data = words_object(read_words(Library.open(made / "library")), "x")
+    data = words_object(read_words(Library.open(packed / "library")), "x")
     assert words_object(parse_words(data), "x")["collections"] == data["collections"]
     inner = data
     for key in place[:-1]:
@@ -358,8 +343,8 @@ def test_a_file_of_words_that_is_no_json_is_refused(tmp_path: Path) -> None:
 def test_the_commands_back_up_and_restore(scanned: Shell, tmp_path: Path) -> None:
     scanned("collections", "create", "trip")
     before = kept.state(scanned.open())
-    made = scanned("backup", tmp_path / "b.zip", "--format", "json").json
-    assert (made["kind"], made["counts"]["files"], made["counts"]["collections"]) == ("library", 12, 1)
+    packed = scanned("backup", tmp_path / "b.zip", "--format", "json").json
+    assert (packed["kind"], packed["counts"]["files"], packed["counts"]["collections"]) == ("library", 12, 1)
     assert scanned("backup", tmp_path / "w.json", "--user-data", "--format", "json").json["kind"] == "user-data"
     assert "is there already" in scanned("backup", tmp_path / "b.zip", code=2).err
     assert "--force sets it aside" in scanned("restore", tmp_path / "b.zip", code=2).err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,20 +25,6 @@ from photoindex.scan.documents import write_due_documents
 from photoindex.store.connection import CatalogFile
 from photoindex.store.library import Library
 from photoindex.store.soundness import read_all
-
-
-@pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checked") / "library"
-    kept.make(folder)
-    return folder
-
-
-@pytest.fixture
-def made(_made: Path, tmp_path: Path) -> Path:
-    """A full library of this test alone."""
-    shutil.copytree(_made, tmp_path / "made")
-    return tmp_path / "made"
 
 
 def found(folder: Path) -> dict[str, Finding]:
@@ -285,6 +270,38 @@ def test_a_block_that_is_not_as_its_checksum_says_is_damage_and_no_crash(made: P
         except LibraryCorrupt:
             met += 1
     assert met
+
+
+def test_a_repair_that_was_killed_is_named_and_taken_up(made: Path) -> None:
+    before, newest = kept.state(Library.open(made)), _set_aside(made)
+    assert found(made)["repair_unfinished"].count == 1
+    list(repair(made))
+    assert not newest.parent.exists()
+    assert "repair_unfinished" not in found(made)
+    assert kept.state(Library.open(made)) == before
+
+
+def test_states_that_lie_aside_of_a_table_that_was_written_since_are_dropped(made: Path) -> None:
+    with Library.writing(made) as library:
+        vector = next(iter(library.vectors.vectors_of("image-m", [kept.photo_id(1)]).values()))
+        for n in (1, 2):
+            library.vectors.put_images("m", {kept.photo_id(n): vector})
+        newest = _set_aside(made)
+    with Library.writing(made) as library:
+        library.vectors.put_images("m", {kept.photo_id(3): vector})
+    before = kept.state(Library.open(made))
+    list(repair(made))
+    assert not newest.parent.exists()
+    assert kept.state(Library.open(made)) == before
+    assert set(found(made)) == set()
+
+
+def _set_aside(made: Path) -> Path:
+    """The newest state of a table where a repair puts it that tries to do without."""
+    newest = min((made / "vectors" / "image-m.lance" / "_versions").glob("*.manifest"))
+    away = made / "vectors" / "image-m.manifests"
+    away.mkdir()
+    return newest.rename(away / newest.name)
 
 
 def test_a_schema_that_is_not_what_it_says_is_found(made: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -23,20 +22,6 @@ from photoindex.store.unheld import _TABLES as UNHELD
 _OF_THE_LIBRARY = {"settings", "roots", "files", "walk_problems", "categories", "runs", "schema_migrations"}
 _OF_THE_LIBRARY |= {"tag_rules", "tag_thresholds", "tag_choices", "collections", "decisions"}
 _WORDS = {"collection_photos", "decision_photos"}
-
-
-@pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("forgotten") / "library"
-    kept.make(folder)
-    return folder
-
-
-@pytest.fixture
-def made(_made: Path, tmp_path: Path) -> Path:
-    """A full library of this test alone."""
-    shutil.copytree(_made, tmp_path / "made")
-    return tmp_path / "made"
 
 
 def left(library: Library, photo: int) -> list[str]:

@@ -40,22 +40,6 @@ from photoindex.store.library import Library, writer_lock
 from photoindex.store.thumbnails import write_thumbnails
 from test_backup import rewritten
 
-
-@pytest.fixture(scope="session")
-def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("safe")
-    kept.make(folder / "library")
-    backup(Library.open(folder / "library"), folder / "backup.zip")
-    return folder
-
-
-@pytest.fixture
-def made(_made: Path, tmp_path: Path) -> Path:
-    """A folder with a full `library`, of this test alone, and its `backup.zip`."""
-    shutil.copytree(_made, tmp_path / "made")
-    return tmp_path / "made"
-
-
 # --- copies of the catalog -------------------------------------------------------------------------------------------
 
 
@@ -75,18 +59,18 @@ class _ShortCopy:
 
 @pytest.mark.parametrize("how", ["a table lacks rows", "nothing is there"])
 def test_a_copy_of_the_catalog_that_is_not_whole_takes_no_place(
-    made: Path, how: str, monkeypatch: pytest.MonkeyPatch
+    packed: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, whole = kept.state(Library.open(made / "library")), snapshot.copy_database
+    before, whole = kept.state(Library.open(packed / "library")), snapshot.copy_database
     with monkeypatch.context() as patch:
         patch.setattr(snapshot, "copy_database", lambda con, to: whole(_ShortCopy(con, how), to))  # type: ignore[arg-type]
         with pytest.raises(LibraryNotWritable, match="not whole"):
-            compact(made / "library")
+            compact(packed / "library")
         with pytest.raises(BackupNotWritten, match="not whole"):
-            backup(Library.open(made / "library"), made / "new.zip")
-    assert kept.state(Library.open(made / "library")) == before
-    assert not list((made / "library").glob("catalog.compact*"))
-    assert sorted(path.name for path in made.iterdir()) == ["backup.zip", "library"]
+            backup(Library.open(packed / "library"), packed / "new.zip")
+    assert kept.state(Library.open(packed / "library")) == before
+    assert not list((packed / "library").glob("catalog.compact*"))
+    assert sorted(path.name for path in packed.iterdir()) == ["backup.zip", "library"]
 
 
 # --- the user's words ------------------------------------------------------------------------------------------------
@@ -97,32 +81,32 @@ def _kept(folder: Path, before: str) -> list[Words]:
     return [parse_words(json.loads(path.read_bytes())) for path in found]
 
 
-def test_words_that_force_replaces_are_kept_first(made: Path) -> None:
-    folder = made / "library"
+def test_words_that_force_replaces_are_kept_first(packed: Path) -> None:
+    folder = packed / "library"
     mine = read_words(Library.open(folder))
     theirs = words_object(replace(mine, settings={"profile": "other"}), "")
-    (made / "words.json").write_text(json.dumps(theirs))
-    restore_words(folder, made / "words.json")
+    (packed / "words.json").write_text(json.dumps(theirs))
+    restore_words(folder, packed / "words.json")
     assert _kept(folder, "restore") == []
-    restore_words(folder, made / "words.json", force=True)
+    restore_words(folder, packed / "words.json", force=True)
     assert read_words(Library.open(folder)).settings["profile"] == "other"
     assert _kept(folder, "restore") == [mine]
 
 
-def test_imported_decisions_replace_none_that_is_not_kept(made: Path, run: Shell) -> None:
-    folder = made / "library"
+def test_imported_decisions_replace_none_that_is_not_kept(packed: Path, run: Shell) -> None:
+    folder = packed / "library"
     mine = read_words(Library.open(folder))
     later = [decision_object(replace(d, decided_at=datetime(2030, 1, 1))) for d in mine.decisions]
-    (made / "d.json").write_text(json.dumps({"format": "photoindex decisions 1", "decisions": later}))
-    run("dupes", "decisions", "import", made / "d.json", "--library", folder)
+    (packed / "d.json").write_text(json.dumps({"format": "photoindex decisions 1", "decisions": later}))
+    run("dupes", "decisions", "import", packed / "d.json", "--library", folder)
     assert read_words(Library.open(folder)).decisions != mine.decisions
     assert _kept(folder, "import") == [mine]
 
 
 def test_words_can_be_had_from_a_catalog_whose_other_parts_are_damaged(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = made / "library"
+    folder = packed / "library"
     mine = read_words(Library.open(folder))
 
     def damaged(*_: object) -> None:
@@ -133,16 +117,16 @@ def test_words_can_be_had_from_a_catalog_whose_other_parts_are_damaged(
     with pytest.raises(LibraryCorrupt):
         list(repair(folder))
     assert _kept(folder, "repair") == [replace(mine, paths={})]
-    found = {finding.code: finding for finding in check(folder, load_registry(), made / "none")}
+    found = {finding.code: finding for finding in check(folder, load_registry(), packed / "none")}
     assert "backup --user-data" in found["catalog_damaged"].advice
 
 
-def test_of_two_decisions_about_one_group_in_a_file_the_latest_is_taken(made: Path, tmp_path: Path) -> None:
-    words = words_object(read_words(Library.open(made / "library")), "")
+def test_of_two_decisions_about_one_group_in_a_file_the_latest_is_taken(packed: Path, tmp_path: Path) -> None:
+    words = words_object(read_words(Library.open(packed / "library")), "")
     one = words["decisions"][0]
     words["decisions"] = [one | {"decided_at": "2027-01-01T00:00:00"}, one]
-    (made / "words.json").write_text(json.dumps(words))
-    restore_words(tmp_path / "new", made / "words.json")
+    (packed / "words.json").write_text(json.dumps(words))
+    restore_words(tmp_path / "new", packed / "words.json")
     assert [d.decided_at.year for d in Library.open(tmp_path / "new").decisions.read()] == [2027]
 
 
@@ -166,14 +150,14 @@ def test_odd_files_of_words_are_refused(tmp_path: Path, text: str, error: type[E
 # --- backups that are none -------------------------------------------------------------------------------------------
 
 
-def _changed(made: Path, *sql: str) -> bytes:
+def _changed(packed: Path, *sql: str) -> bytes:
     """The catalog of the library after these statements."""
-    shutil.copy(made / "library" / "catalog.duckdb", made / "changed")
-    with duckdb.connect(made / "changed") as con:
+    shutil.copy(packed / "library" / "catalog.duckdb", packed / "changed")
+    with duckdb.connect(packed / "changed") as con:
         for statement in sql:
             con.execute(statement)
-    data = (made / "changed").read_bytes()
-    (made / "changed").unlink()
+    data = (packed / "changed").read_bytes()
+    (packed / "changed").unlink()
     return data
 
 
@@ -189,12 +173,12 @@ _STATEMENTS = {
 
 @pytest.mark.parametrize("kind", ["library", "catalog"])
 @pytest.mark.parametrize("why", _STATEMENTS)
-def test_a_catalog_that_is_none_of_ours_is_never_put_in_place(made: Path, kind: str, why: str) -> None:
+def test_a_catalog_that_is_none_of_ours_is_never_put_in_place(packed: Path, kind: str, why: str) -> None:
     def change(members: dict[str, bytes]) -> None:
-        members["catalog.duckdb"] = _changed(made, *_STATEMENTS[why])
+        members["catalog.duckdb"] = _changed(packed, *_STATEMENTS[why])
         members["manifest"] = json.dumps(json.loads(members["manifest"]) | {"kind": kind}).encode()
 
-    _refused(made, change, why)
+    _refused(packed, change, why)
 
 
 def _manifest(**fields: Any) -> Callable[[dict[str, bytes]], None]:
@@ -212,42 +196,42 @@ def _manifest(**fields: Any) -> Callable[[dict[str, bytes]], None]:
     ],
 )
 def test_odd_backups_are_refused_and_leave_nothing(
-    made: Path, change: Callable[[dict[str, bytes]], None], why: str
+    packed: Path, change: Callable[[dict[str, bytes]], None], why: str
 ) -> None:
-    _refused(made, change, why)
+    _refused(packed, change, why)
 
 
-def _refused(made: Path, change: Callable[[dict[str, bytes]], None], why: str) -> None:
-    folder = made / "library"
+def _refused(packed: Path, change: Callable[[dict[str, bytes]], None], why: str) -> None:
+    folder = packed / "library"
     before, files = kept.state(Library.open(folder)), {path.name for path in folder.iterdir()}
-    bad = rewritten(made / "backup.zip", made / "bad.zip", change)
+    bad = rewritten(packed / "backup.zip", packed / "bad.zip", change)
     with pytest.raises(BackupInvalid, match=re.escape(why)):
         restore(folder, bad, force=True)
     assert kept.state(Library.open(folder)) == before
     assert {path.name for path in folder.iterdir()} - files <= {"writer.lock", "writer.json"}
 
 
-def test_checksums_that_are_no_text_are_refused(made: Path) -> None:
-    with zipfile.ZipFile(made / "backup.zip") as archive:
+def test_checksums_that_are_no_text_are_refused(packed: Path) -> None:
+    with zipfile.ZipFile(packed / "backup.zip") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     sums = members["SHA256SUMS"] + b"\xff\n"
     manifest = json.loads(members["manifest.json"]) | {"checksums_sha256": hashlib.sha256(sums).hexdigest()}
-    with zipfile.ZipFile(made / "bad.zip", "w") as archive:
+    with zipfile.ZipFile(packed / "bad.zip", "w") as archive:
         for name, data in {**members, "SHA256SUMS": sums, "manifest.json": json.dumps(manifest).encode()}.items():
             archive.writestr(name, data)
     with pytest.raises(BackupInvalid, match="list of checksums"):
-        restore(made / "new", made / "bad.zip")
+        restore(packed / "new", packed / "bad.zip")
 
 
-def test_a_photo_whose_sha_is_a_path_is_misnamed_and_goes(made: Path) -> None:
+def test_a_photo_whose_sha_is_a_path_is_misnamed_and_goes(packed: Path) -> None:
     odd = kept.sha(1)[:16] + "/../../../../../x"
-    with Library.writing(made / "library") as library:
+    with Library.writing(packed / "library") as library:
         with library.catalog.file.write() as con:
             con.execute("UPDATE photos SET sha256 = ? WHERE sha256 = ?", [odd, kept.sha(1)])
         assert soundness.misnamed_photos(library.catalog.file) == [kept.photo_id(1)]
 
 
-def test_thumbnails_are_written_before_many_are_held(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnails_are_written_before_many_are_held(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, held = sys.modules["photoindex.keeping.restore"], list[int]()
 
     def write(jpegs: dict[Path, bytes]) -> None:
@@ -263,7 +247,9 @@ def test_thumbnails_are_written_before_many_are_held(made: Path, monkeypatch: py
             info.size = 3
             tar.addfile(info, io.BytesIO(b"abc"))
     member = {"thumbnails/00.tar": stream.getvalue()}
-    restore(made / "new", rewritten(made / "backup.zip", made / "other.zip", lambda members: members.update(member)))
+    restore(
+        packed / "new", rewritten(packed / "backup.zip", packed / "other.zip", lambda members: members.update(member))
+    )
     assert max(held) == 1
     assert sum(held) >= 5
 
@@ -272,26 +258,26 @@ def test_thumbnails_are_written_before_many_are_held(made: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff a photo", b'{"a": 1}', None])
-def test_force_replaces_backups_alone(made: Path, data: bytes | None) -> None:
-    library, target = Library.open(made / "library"), made / "library" / "catalog.duckdb"
+def test_force_replaces_backups_alone(packed: Path, data: bytes | None) -> None:
+    library, target = Library.open(packed / "library"), packed / "library" / "catalog.duckdb"
     if data is not None:
-        target = made / "IMG_1.jpg"
+        target = packed / "IMG_1.jpg"
         target.write_bytes(data)
     before = target.read_bytes()
     for make in (backup, backup_words):
         with pytest.raises(UsageError, match="is no backup"):
             make(library, target, force=True)
     assert target.read_bytes() == before
-    backup_words(library, made / "backup.zip", force=True)
-    backup_words(library, made / "backup.zip", force=True)
-    backup(library, made / "backup.zip", force=True)
+    backup_words(library, packed / "backup.zip", force=True)
+    backup_words(library, packed / "backup.zip", force=True)
+    backup(library, packed / "backup.zip", force=True)
 
 
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError(errno.EMFILE, "Too many"), OSError("LanceError(IO): Generic (os error 24)")]
 )
-def test_a_passing_error_destroys_no_table(made: Path, error: Exception) -> None:
-    vectors = Library.open(made / "library").vectors
+def test_a_passing_error_destroys_no_table(packed: Path, error: Exception) -> None:
+    vectors = Library.open(packed / "library").vectors
     table, before = vectors.folder / "image-m.lance", len(vectors.ids("image-m"))
     names = sorted(path.name for path in table.rglob("*.manifest"))
 
@@ -304,15 +290,15 @@ def test_a_passing_error_destroys_no_table(made: Path, error: Exception) -> None
     assert len(vectors.ids("image-m")) == before
 
 
-def test_the_lock_is_released_where_taking_it_fails(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_is_released_where_taking_it_fails(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     locks: list[Any] = []  # held on, as an interactive session holds the last error
     with monkeypatch.context() as patch:
         patch.setattr("photoindex.store.library._write_holder", full)
-        with pytest.raises(LibraryNotWritable) as met, writer_lock(made / "library"):
+        with pytest.raises(LibraryNotWritable) as met, writer_lock(packed / "library"):
             pass
         locks.append(met)
-    with writer_lock(made / "library"):
+    with writer_lock(packed / "library"):
         pass

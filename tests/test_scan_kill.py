@@ -124,7 +124,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
         pytest.param("connection", "CatalogFile.create", 1, id="before the catalog is made", marks=pytest.mark.slow),
         pytest.param("migrations", "schema_version", 1, id="while the catalog is made", marks=pytest.mark.slow),
         pytest.param("thumbnails", "_part", 2, id="between two thumbnails", marks=pytest.mark.slow),
-        pytest.param("thumbnails", "_make_safe", 1, id="before thumbnails are safe on disk", marks=pytest.mark.slow),
+        pytest.param("thumbnails", "sync_file", 1, id="before thumbnails are safe on disk", marks=pytest.mark.slow),
         pytest.param("vectors", "_sync", 1, id="while the table of vectors is made"),
         pytest.param("vectors", "_sync", 2, id="after the first vectors, before their fsync", marks=pytest.mark.slow),
         pytest.param("catalog", "Catalog.save", 2, id="after the vectors, before the catalog"),

@@ -54,6 +54,10 @@ class LibraryCorrupt(PhotoindexError):
     exit_code = 13
 
 
+class LibraryForeign(LibraryCorrupt):
+    """The library at {} is not opened: its catalog holds {}, which no library of photoindex has. Who made it could read other files of yours with it. Your photos are untouched; bring a backup back with `photoindex restore FILE --force`, or move that folder away and scan again."""
+
+
 class LibraryUnreadable(PhotoindexError):
     """Cannot read the library at {}: {}. Nothing is lost; give yourself the right to read it, and try again."""
 

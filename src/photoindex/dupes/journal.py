@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
+from photoindex.durable import sync_folder
+
 FORMAT = "photoindex journal 2"
 MOVE, TRASH, DELETE, HARDLINK, REFLINK, SYMLINK = "move", "trash", "delete", "hardlink", "reflink", "symlink"
 
@@ -139,14 +141,3 @@ def _unit(line: Mapping[str, Any]) -> list[Act]:
     acts = line.get("acts", [line] if "place" in line else [])  # before format 2 each move was a line of its own
     known = {item.name for item in fields(Act)}
     return [Act(**{name: value for name, value in act.items() if name in known}) for act in acts]
-
-
-def sync_folder(folder: Path | str) -> None:
-    """Put the names in a folder on disk. Windows does so by itself, and opens no folders."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import Iterator
 
-from photoindex.dupes.journal import sync_folder
+from photoindex.durable import sync_folder
 
 _CHUNK = 1 << 20
 # Neither through a symbolic link nor waiting for a pipe.

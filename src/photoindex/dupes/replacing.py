@@ -15,7 +15,7 @@ from dataclasses import replace as changed
 from photoindex.dupes import trash
 from photoindex.dupes.attributes import put_attributes
 from photoindex.dupes.cloning import clone
-from photoindex.dupes.journal import DELETE, HARDLINK, REFLINK, SYMLINK, TRASH, Act, sync_folder
+from photoindex.dupes.journal import DELETE, HARDLINK, REFLINK, SYMLINK, TRASH, Act
 from photoindex.dupes.moving import (
     NO_LINKS,
     FileChanged,
@@ -26,6 +26,7 @@ from photoindex.dupes.moving import (
     remove,
     sha256_of,
 )
+from photoindex.durable import sync_folder
 
 LINKS = (HARDLINK, REFLINK, SYMLINK)
 

@@ -16,6 +16,7 @@ from photoindex.models.registry import Registry
 from photoindex.models.verify import verify
 from photoindex.scan.chosen import chosen_models
 from photoindex.store import soundness
+from photoindex.store.lance_repair import lying_aside
 from photoindex.store.library import Library, writer_lock
 from photoindex.store.migrations import SCHEMA
 from photoindex.store.vectors import DOCUMENTS, image_table
@@ -183,6 +184,9 @@ def _thumbnails(library: Library) -> Iterator[Finding]:
 
 
 def _left(library: Library) -> Iterator[Finding]:
+    for table, count in lying_aside(library.vectors).items():
+        text = f"A repair of {table} was killed: {count:,} of its last states lie aside."
+        yield Finding("warning", "repair_unfinished", text, count, REPAIR)
     if found := leftovers(library):
         text = f"Commands that were killed left {len(found):,} files or folders, such as {found[0]}."
         yield Finding("warning", "leftovers", text, len(found), REPAIR)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from photoindex.keeping.findings import Repaired
 from photoindex.store.background import BackgroundFile
 from photoindex.store.health import CatalogHealth, catalog_health
-from photoindex.store.lance_repair import fall_back
+from photoindex.store.lance_repair import fall_back, put_back
 from photoindex.store.library import Library
 from photoindex.store.soundness import aside, make_due_again, make_texts_due
 from photoindex.store.vector_copies import texts, unsound_ids
@@ -97,6 +97,7 @@ def _ask_index(library: Library, name: str, rows: int) -> None:
 
 def mend_tables(library: Library) -> Iterator[Repaired]:
     """Bring the tables back in line with the catalog: what cannot be had back becomes due with the next scan."""
+    put_back(library.vectors)
     for table in look_at_tables(library):
         if table.problem is not None:
             yield from _bring_back(library, table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import zipfile
 import zlib
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from photoindex.durable import sync_file
 from photoindex.errors import DownloadFailed
 from photoindex.models.download import Fetched, sha256_of
 from photoindex.models.record import read_record
@@ -79,8 +79,7 @@ def land(file: ModelFile, folder: Path, part: Path, fetched: Fetched) -> Entries
 
 def put(part: Path, target: Path) -> None:
     """Give a part file its name once its bytes are on the disk: after a power cut it is whole, or not there."""
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
+    sync_file(part)
     target.parent.mkdir(parents=True, exist_ok=True)
     part.replace(target)
 

@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from photoindex.durable import sync_file, sync_folder
 from photoindex.errors import BackupInvalid, BackupNotWritten, BackupTooNew, UsageError
 from photoindex.store.migrations import SCHEMA
-from photoindex.store.swap import sync_folder
 
 FORMAT = "photoindex backup 1"
 MANIFEST, CHECKSUMS, CATALOG, WORDS = "manifest.json", "SHA256SUMS", "catalog.duckdb", "user-data.json"
@@ -162,8 +162,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _publish(part: Path, target: Path, force: bool) -> None:
-    with part.open("r+b") as file:
-        os.fsync(file.fileno())
+    sync_file(part)
     _must_be_new(target, force)
     part.replace(target)
     sync_folder(target.parent)

@@ -3,7 +3,7 @@
 DuckDB locks the file for a writing process and shuts every other process out meanwhile, so nobody keeps it
 open: a scan that runs for days lets a search in between any two of its commits. What is slow about opening is to start
 DuckDB, ten times the rest, so a reading process keeps an engine without a file, to which the file is attached for the
-moment of a question.
+moment of a question. Neither reaches any other file, whatever the catalog holds: somebody else may have made it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from photoindex.errors import (
     LibraryBusy,
     LibraryCorrupt,
+    LibraryForeign,
     LibraryNotFound,
     LibraryNotWritable,
     LibraryTooNew,
     LibraryUnreadable,
 )
+from photoindex.store.foreign import foreign_views
 from photoindex.store.migrations import SCHEMA, migrate, schema_version
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _COURTESY_S, _FRESH_S = 2.0, 0.5
 _RETRY_S = 0.02
 _IN_USE = ("Could not set lock", "Unique file handle conflict", "different configuration")
 _NAME = "library"  # of the attached file
+# DuckDB's own files beside a database: nothing else can be read, written or loaded while it is open.
+_BESIDE = ("", ".wal", ".wal.recovery", ".wal.checkpoint")
 Opened = TypeVar("Opened")
 _CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", "quota exceeded", "File too large")
 
@@ -51,6 +55,7 @@ class CatalogFile:
         self._known = False
         self._engine: DuckDBPyConnection | None = None
         self._readers = 0
+        self._is_free = False  # see `copying`
         self._wanted = path.with_suffix(".wanted")  # there, and touched again and again, while a writer waits
         self.answers: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {}  # see `remembered`
 
@@ -76,6 +81,14 @@ class CatalogFile:
                     con.rollback()
                 raise
 
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[DuckDBPyConnection]:
+        """As `read`, but other files can be reached, to write a copy."""
+        free = CatalogFile(self.path, self.writable)
+        free._is_free = True
+        with self._turn, free.read() as con:
+            yield con
+
     def create(self) -> None:
         """Make the file, or bring an older one up to this program's schema, of which a backup is kept.
 
@@ -93,18 +106,22 @@ class CatalogFile:
             part.replace(self.path)
         with self._turn, self._explained(), self._opened_to_write() as con:
             before = schema_version(con)
-            if 0 < before < SCHEMA:
+        if before == SCHEMA:
+            return
+        with self._turn, self._explained(), self._opened_to_write(free=True) as con:
+            if before:
                 from photoindex.store.upgrade import keep_before_upgrade
 
                 keep_before_upgrade(con, self.path, before)
-            if before < SCHEMA:
-                migrate(con)
+            migrate(con)
 
     @contextlib.contextmanager
-    def _opened_to_write(self) -> Iterator[DuckDBPyConnection]:
+    def _opened_to_write(self, free: bool = False) -> Iterator[DuckDBPyConnection]:
         import duckdb
 
-        with contextlib.closing(self._patiently(lambda: duckdb.connect(self.path))) as con:
+        access = "true" if free or self._is_free else "false"
+        config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": access}
+        with contextlib.closing(self._patiently(lambda: duckdb.connect(self.path, config=config))) as con:
             self._is_older(con)
             yield con
 
@@ -125,7 +142,7 @@ class CatalogFile:
                 engine.execute(f"DETACH {_NAME}")
 
     def _attach(self, engine: DuckDBPyConnection) -> None:
-        """Raises LibraryNotFound, LibraryBusy, LibraryTooNew and what `_upgrade` does."""
+        """Raises LibraryNotFound, LibraryBusy, LibraryTooNew, LibraryForeign and what `_upgrade` does."""
         if not self.path.is_file():
             raise LibraryNotFound(self.path.parent)
         self._stand_back()
@@ -144,11 +161,15 @@ class CatalogFile:
             self._attach(engine)
 
     def _idle_engine(self) -> DuckDBPyConnection:
-        """DuckDB without a file."""
+        """DuckDB without a file, and with none but ours in reach."""
         import duckdb
 
         if self._engine is None:
             self._engine = duckdb.connect(":memory:")
+            if not self._is_free:
+                own = ", ".join("'" + f"{self.path}{end}".replace("'", "''") + "'" for end in _BESIDE)
+                self._engine.execute(f"SET allowed_paths = [{own}]")
+                self._engine.execute("SET enable_external_access = false")
         return self._engine
 
     def _patiently(self, act: Callable[[], Opened]) -> Opened:
@@ -191,12 +212,14 @@ class CatalogFile:
             time.sleep(_RETRY_S)
 
     def _is_older(self, con: DuckDBPyConnection) -> bool:
-        """Whether a reader has to bring the library up to date first. Raises LibraryTooNew.
+        """Whether a reader has to bring the library up to date first. Raises LibraryTooNew, LibraryForeign.
 
         Once is enough: a program that upgrades the library meanwhile leaves what older ones read.
         """
         if self._known:
             return False
+        if odd := foreign_views(con):
+            raise LibraryForeign(self.path.parent, odd[0])
         version = schema_version(con)
         if version > SCHEMA:
             raise LibraryTooNew(self.path.parent, version, SCHEMA)

@@ -15,6 +15,7 @@ _TRIED = 50
 _OS_ERROR = re.compile(r"\bos error (\d+)")
 _PASSING = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EROFS}
 # What a killed process leaves: tables that were being made or dropped, and files that were being written.
+_AWAY = ".manifests"
 _LEFT = ("new", "dropped", "*.part", "*.lance/data/.tmp*")
 
 
@@ -22,12 +23,12 @@ def fall_back(vectors: Vectors, table: str, read: Callable[[], object]) -> int |
     """Take the newest states of a table away until `read` succeeds. Returns how many, or None where none can be read.
 
     Lance keeps the state of a table after each commit in a file of its own; a power cut may leave the newest empty.
-    They lie aside until one can be read; else they are put back. Raises LibraryUnreadable where `read` fails for a
-    reason that says nothing against the table, such as too little memory.
+    They lie aside until one can be read; else they are put back, after a kill by `put_back`. Raises LibraryUnreadable
+    where `read` fails for a reason that says nothing against the table, such as too little memory.
     """
     versions = vectors.folder / f"{table}.lance" / "_versions"
-    away = vectors.folder / f"{table}.manifests"
-    _put_back(away, versions)  # of one that was killed
+    away = vectors.folder / f"{table}{_AWAY}"
+    _put_back(away, versions)
     (versions / "latest_version_hint.json").unlink(missing_ok=True)
     try:
         for tried, manifest in enumerate([*_newest_first(versions)[:_TRIED], None]):
@@ -57,11 +58,26 @@ def is_passing(error: Exception) -> bool:
     return number in _PASSING or "upgrade Lance" in str(error)
 
 
+def lying_aside(vectors: Vectors) -> dict[str, int]:
+    """By table how many of its states `fall_back` was trying to do without when its process was killed."""
+    found = {path.name.removesuffix(_AWAY): path for path in vectors.folder.glob(f"*{_AWAY}")}
+    return {table: sum(1 for _ in path.iterdir()) for table, path in sorted(found.items())}
+
+
+def put_back(vectors: Vectors) -> None:
+    """What lies aside is a part of its table again, unless that is gone or was written to since."""
+    for table in lying_aside(vectors):
+        _put_back(vectors.folder / f"{table}{_AWAY}", vectors.folder / f"{table}.lance" / "_versions")
+
+
 def _put_back(away: Path, versions: Path) -> None:
-    if away.is_dir():
-        for manifest in away.iterdir():
+    if not away.is_dir():
+        return
+    manifests = list(away.iterdir())
+    if versions.is_dir() and not any((versions / manifest.name).exists() for manifest in manifests):
+        for manifest in manifests:
             manifest.rename(versions / manifest.name)
-        away.rmdir()
+    clear(away)
 
 
 def _newest_first(versions: Path) -> list[Path]:

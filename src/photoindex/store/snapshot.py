@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from photoindex.durable import sync_file, sync_folder
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.store.connection import CatalogFile
 
@@ -24,9 +24,9 @@ def copy_catalog(file: CatalogFile, to: Path) -> None:
     comes along. A scan that wants to commit meanwhile waits. Raises LibraryCorrupt where a block cannot be read, and
     OSError where the copy is not whole.
     """
-    with file.read() as con:
+    with file.copying() as con:
         copy_database(con, to)
-    _sync(to)
+    sync_file(to)
 
 
 def compact_catalog(file: CatalogFile) -> None:
@@ -37,7 +37,7 @@ def compact_catalog(file: CatalogFile) -> None:
     part, log = file.path.with_suffix(".compact"), Path(f"{file.path}.wal")
     for left in (part, Path(f"{part}.wal")):
         left.unlink(missing_ok=True)
-    with file.read() as con:
+    with file.copying() as con:
         con.execute("CHECKPOINT")
         try:
             copy_database(con, part)
@@ -46,9 +46,9 @@ def compact_catalog(file: CatalogFile) -> None:
     if log.exists():  # it would be read as the new file's
         part.unlink()
         raise LibraryCorrupt(file.path.parent, "what was written last could not be brought into the catalog's file")
-    _sync(part)
+    sync_file(part)
     part.replace(file.path)
-    _sync(file.path.parent)
+    sync_folder(file.path.parent)
 
 
 def row_counts(file: CatalogFile, tables: Collection[str]) -> Mapping[str, int]:
@@ -102,12 +102,3 @@ def _rows_of(con: DuckDBPyConnection, database: str) -> dict[str, int]:
     sql = "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main' AND NOT internal"
     names = [row[0] for row in con.execute(sql, [database]).fetchall()]
     return {n: con.execute(f'SELECT count(*) FROM {database}.main."{n}"').fetchall()[0][0] for n in names}  # noqa: S608
-
-
-def _sync(path: Path) -> None:
-    # A folder can only be opened for reading; Windows flushes only what is open for writing.
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

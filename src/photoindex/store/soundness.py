@@ -14,6 +14,7 @@ from photoindex.records import photo_id_of
 from photoindex.store.arrow import delete_matching, insert, to_arrow
 from photoindex.store.connection import CatalogFile
 from photoindex.store.facts import FACT_TABLES
+from photoindex.store.foreign import foreign_macros, foreign_views, tables_of
 from photoindex.store.migrations import migrate
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def foreign_objects(path: Path) -> list[str]:
 
     with duckdb.connect(":memory:") as fresh:
         migrate(fresh)
-        ours = {f"the table {name}" for name in _tables(fresh)}
+        ours = set(tables_of(fresh))
     config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
     with contextlib.closing(duckdb.connect(path, read_only=True, config=config)) as con:
-        return sorted({row[0] for row in con.execute(_OBJECTS).fetchall()} - ours)
+        return sorted({*foreign_views(con), *foreign_macros(con), *tables_of(con)} - ours)
 
 
 def foreign_schema(file: CatalogFile) -> list[str]:
@@ -212,13 +213,4 @@ _ALL_COLUMNS = """
 SELECT table_name, column_name, data_type FROM duckdb_columns()
 SEMI JOIN duckdb_tables() USING (database_name, schema_name, table_name)
 WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
-"""
-_OBJECTS = """
-SELECT 'the view ' || view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
-UNION ALL
-SELECT 'the macro ' || function_name FROM duckdb_functions()
-WHERE database_name = current_database() AND NOT internal
-UNION ALL
-SELECT 'the table ' || CASE schema_name WHEN 'main' THEN '' ELSE schema_name || '.' END || table_name
-FROM duckdb_tables() WHERE database_name = current_database() AND NOT internal
 """

@@ -12,6 +12,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from photoindex.durable import sync_file, sync_folder
+
 STAGE, ASIDE = "restoring", "set-aside"
 _READY = "READY"
 _CATALOG = "catalog.duckdb"
@@ -34,10 +36,10 @@ def swap(folder: Path) -> Path | None:
     stage, when = folder / STAGE, _new_name(folder / ASIDE)
     for path, _, files in os.walk(stage):
         for name in files:
-            _sync_file(Path(path) / name)
+            sync_file(Path(path) / name)
         sync_folder(Path(path))
     (stage / "READY.part").write_text(when)
-    _sync_file(stage / "READY.part")
+    sync_file(stage / "READY.part")
     (stage / "READY.part").replace(stage / _READY)
     sync_folder(stage)
     return finish_swap(folder)
@@ -74,16 +76,6 @@ def finish_swap(folder: Path) -> Path | None:
     return None
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk. Windows does so by itself, and opens no folders."""
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _put(stage: Path, folder: Path, aside: Path, part: str) -> None:
     """A part of which there is a new one takes its place. Without a new one it stays, but for the old catalog's log."""
     log = part.endswith(".wal")
@@ -94,11 +86,3 @@ def _put(stage: Path, folder: Path, aside: Path, part: str) -> None:
     if there and not log:
         (stage / part).rename(folder / part)
     sync_folder(folder)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from photoindex.durable import sync_file, sync_folder
 
 
 def write_thumbnails(jpegs: Mapping[Path, bytes]) -> None:
@@ -17,22 +18,12 @@ def write_thumbnails(jpegs: Mapping[Path, bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _part(path).write_bytes(jpeg)
     for path in jpegs:
-        _make_safe(_part(path))
+        sync_file(_part(path))
     for path in jpegs:
         _part(path).replace(path)
-    if os.name != "nt":  # Windows has no such call for folders
-        for folder in dict.fromkeys(path.parent for path in jpegs):
-            _make_safe(folder)
+    for folder in dict.fromkeys(path.parent for path in jpegs):
+        sync_folder(folder)
 
 
 def _part(path: Path) -> Path:
     return path.with_suffix(".part")
-
-
-def _make_safe(path: Path) -> None:
-    # Windows flushes only what is open for writing; a folder cannot be.
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

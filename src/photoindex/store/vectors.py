@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.durable import sync_file, sync_folder
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
 from photoindex.store.among import best_among, sorted_ids
@@ -374,12 +375,10 @@ def _sync(table: Path, since: float) -> None:
         if not folder.is_dir():
             continue
         fresh = [entry.path for entry in os.scandir(folder) if entry.stat().st_mtime >= since]
-        for path in [*fresh, str(folder)] if fresh else []:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        for path in fresh:
+            sync_file(path)
+        if fresh:
+            sync_folder(folder)
 
 
 def _ids(values: Any) -> Any:
