@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -172,3 +173,67 @@ def test_two_mentions_of_one_file_have_one_name() -> None:
     first, second = redactor.text("'/p/a.jpg' and /p/a.jpg").split(" and ")
     assert first.strip("'") == second
     assert redactor.name("/p/b.jpg") != second
+
+
+# --- native code ------------------------------------------------------------------------------------------------------
+
+SEGFAULT = """
+import os, signal
+import photoindex.scan.run as run
+def crash(*_):
+    os.kill(os.getpid(), {signal})
+run.tell_walk = crash
+"""
+
+
+@pytest.fixture
+def bare(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.delenv("PYTHONFAULTHANDLER", raising=False)
+    return run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes in other ways")
+def test_a_crash_of_native_code_is_reported_by_the_next_command(bare: Shell, photos: Path) -> None:
+    process = bare.start("scan", photos, *QUICK, script=SEGFAULT.format(signal="signal.SIGSEGV"))
+    process.communicate()
+    assert process.returncode == -signal.SIGSEGV
+    ran = bare("runs")
+    assert (
+        "An earlier `photoindex scan` was ended by a crash of native code: Fatal Python error: Segmentation" in ran.err
+    )
+    (report,) = (bare.home / "crashes").iterdir()
+    assert str(report) in ran.err
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    text = report.read_text()
+    for told in ("command: photoindex scan\n", "duckdb 2.", "photoindex/scan/run.py", "in crash", "python: 3."):
+        assert told in text
+    for private in (str(photos), os.path.expanduser("~/")):
+        assert private not in text
+    assert bare("runs").err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends processes in other ways")
+def test_a_scan_that_ends_well_or_is_killed_is_no_crash(bare: Shell, photos: Path) -> None:
+    process = bare.start("scan", photos, *QUICK)
+    process.communicate()
+    assert process.returncode == 1
+    assert not (bare.home / "crashes").exists()
+    process = bare.start("scan", photos, *QUICK, script=SEGFAULT.format(signal="signal.SIGKILL"))
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert "crash" not in bare("runs").err
+    assert list((bare.home / "crashes").iterdir()) == []
+
+
+def test_the_file_of_a_process_that_runs_is_left_alone(bare: Shell, tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder = bare.home / "crashes"
+    folder.mkdir(parents=True)
+    running = folder / "running-1-1.txt"
+    running.write_text("photoindex crash report\n\nthreads:\nFatal Python error: half of one")
+    with running.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        bare("scan", tmp_path / "nowhere", code=15)
+        assert [*folder.iterdir()] == [running]
+    assert "half of one" in bare("scan", tmp_path / "nowhere", code=15).err
+    assert running not in [*folder.iterdir()]

@@ -30,6 +30,7 @@ from photoindex.cli import (
 )
 from photoindex.cli import eval as evaluation
 from photoindex.cli.crash import DEBUG, remembering, report_crash
+from photoindex.cli.native import show_native_crashes
 from photoindex.cli.options import LibraryOption
 from photoindex.cli.upgrades import tell_of_upgrades
 from photoindex.errors import PhotoindexError, QueryInvalid
@@ -78,6 +79,7 @@ def _options(
     DEBUG.set(debug)
     silence_libraries(loud=debug)
     tell_of_upgrades()
+    show_native_crashes(ctx.invoked_subcommand or "")
     if library is not None:
         ctx.default_map = _everywhere(ctx.command, library)
 

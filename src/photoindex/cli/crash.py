@@ -32,7 +32,7 @@ _KEPT = 20
 _EVENTS = 30
 _PACKAGES = ("typer", "rich", "numpy", "duckdb", "lancedb", "pylance", "pyarrow", "torch", "onnxruntime", "openvino")
 _MORE_PACKAGES = ("transformers", "open-clip-torch", "paddleocr", "rapidocr", "insightface", "pillow", "watchfiles")
-_NOTHING_PRIVATE = "Files, folders and words of yours are replaced by checksums; `photoindex --debug ...` names them."
+NOTHING_PRIVATE = "Files, folders and words of yours are replaced by checksums; `photoindex --debug ...` names them."
 
 
 class Recent(logging.Handler):
@@ -71,16 +71,16 @@ def report_crash(error: Exception, recent: Recent, commands: Collection[str]) ->
         note(f"It happened during {doing[0]}{_some(doing[1])}.")
     given = [private for _, private in _arguments(sys.argv[1:], commands) if private]
     private = [*given, *(doing[1] if doing else ()), *(os.path.basename(path) for path in (doing[1] if doing else ()))]
-    redactor = None if debug else _redactor(private, [*recent.folders, *_folders(given)])
+    redactor = None if debug else redactor_of(private, [*recent.folders, *_folders(given)])
     text = report_text(error, sys.argv[1:], commands, [*recent.lines], redactor)
     try:
-        path = _write(crash_folder(), text)
+        path = write_report(crash_folder(), text)
     except OSError as failure:
         traceback.print_exception(error)
         note(f"{of_photos(error)} No report could be written ({failure.strerror or failure}).")
         return
     note(f"{of_photos(error)} What was saved is kept. A report for the developers lies at {path}")
-    note("It names your files and words: look through it before you send it." if debug else _NOTHING_PRIVATE)
+    note("It names your files and words: look through it before you send it." if debug else NOTHING_PRIVATE)
 
 
 def of_photos(error: Exception) -> str:
@@ -104,7 +104,7 @@ def report_text(
         f"command: photoindex {' '.join(words)}".rstrip(),
         f"system: {platform.platform()}, {os.cpu_count()} cores",
         f"python: {platform.python_version()}",
-        f"packages: {', '.join(_versions())}",
+        f"packages: {', '.join(versions())}",
         f"doing: {doing[0] if doing else 'unknown'}",
         *(
             f"file: {path}" if redactor is None else f"file: {redactor.name(path)}"
@@ -137,12 +137,14 @@ def _folders(words: Sequence[str]) -> Iterator[str]:
         yield str(read_settings().library)
 
 
-def _redactor(private: Sequence[str], folders: Sequence[str]) -> Redactor:
+def redactor_of(private: Sequence[str], folders: Sequence[str]) -> Redactor:
+    """What makes a report fit to be sent: see `Redactor`. Programs and this package stay readable."""
     programs = [*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib"), sys.base_prefix]
     return Redactor(str(Path.home()), [*programs, str(Path(photoindex.__file__).parents[1])], private, folders)
 
 
-def _versions() -> Iterator[str]:
+def versions() -> Iterator[str]:
+    """The packages that matter, with their versions."""
     for name in (*_PACKAGES, *_MORE_PACKAGES):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             yield f"{name} {importlib.metadata.version(name)}"
@@ -154,7 +156,8 @@ def _some(paths: Sequence[str]) -> str:
     return f", with {paths[0]}" + (f" or {len(paths) - 1} others" if len(paths) > 1 else "")
 
 
-def _write(folder: Path, text: str) -> Path:
+def write_report(folder: Path, text: str) -> Path:
+    """A new report, for its owner's eyes only; the oldest ones go. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.glob("crash-*.txt"))[: -_KEPT + 1]:
         old.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from photoindex.cli.listening import LogFileOption, VerboseOption, listening
+from photoindex.cli.native import write_native_crashes
 from photoindex.cli.options import LibraryOption, ModelsOption, RuntimeOption, registry_of
 from photoindex.cli.scan_options import (
     AcceptOption,
@@ -181,6 +182,7 @@ def run_watch(
     if output is ScanFormat.json:
         raise UsageError("--watch prints many reports: --format ndjson has one a line.")
     settings, registry = _checked(folders, library, options, models)
+    write_native_crashes()
     with stop_signals() as stopped, WatchView(folders, output) as view:
         how = WatchOptions(poll_s=poll_s, shown=view.shown, report=view.report, say=view.say)
         watch(settings.library, folders, registry, settings.models_dir, replace(options, stop=stopped.is_set), how)
@@ -231,6 +233,7 @@ def _opened(folder: Path, dry_run: bool) -> Iterator[Library]:
 
     if not dry_run:
         with Library.writing(folder) as library:
+            write_native_crashes()
             yield library
     elif (folder / "catalog.duckdb").is_file():
         yield Library.open(folder)
