@@ -1,6 +1,7 @@
 """What counts as another version of a model, and what a library does when it meets one."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from conftest import TINY_CLIP, Shell, draw
 from photoindex.errors import ModelBroken, NoVectors, RegistryInvalid
+from photoindex.models.download import sha256_of
 from photoindex.models.identity import HASHES, fingerprint
 from photoindex.models.install import locate, pull
 from photoindex.models.registry import load_registry
@@ -128,6 +130,33 @@ def test_weights_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("photoindex.models.identity.sha256_of", fail)
     with pytest.raises(ModelBroken, match=r"w\.onnx cannot be read \(Input/output error\)"):
         fingerprint(model)
+
+
+def test_fetched_weights_that_changed_since_are_not_used(tmp_path: Path) -> None:
+    model = installed(tmp_path)
+    first = fingerprint(model)
+    path = model.path / "w.bin"
+    times = path.stat()
+    path.write_bytes(b"WEIGHTS")  # as long as before
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ModelBroken, match=r"w\.bin is not what was installed.*photoindex models pull small"):
+        fingerprint(model)
+    path.write_bytes(b"weights")
+    assert fingerprint(model) == first
+
+
+def test_fetched_weights_are_hashed_once_and_never_where_that_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, hashed = installed(tmp_path), []
+    real = sha256_of(model.path / "w.bin")
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or real)
+    assert fingerprint(model) == fingerprint(model)
+    assert hashed == ["w.bin"]
+    (model.path / HASHES).unlink()
+    monkeypatch.setattr("photoindex.models.identity.os.access", lambda *_: False)
+    assert fingerprint(model)
+    assert hashed == ["w.bin"]
 
 
 def words_model(tmp_path: Path, words: str, **options: Any) -> InstalledModel:

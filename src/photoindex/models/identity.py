@@ -30,9 +30,9 @@ def fingerprint(installed: InstalledModel) -> str:
 
     Architecture, revision, the bytes of its files, options, the words of a vocabulary, input size and width decide,
     for zero-shot tags those of the embedding model too. Licence, notes, thresholds, limits of what is shown, runtimes
-    and the place on disk do not. Files in a user's own folder or in a package are hashed once and then known by size
-    and time.
-    Raises ModelBroken where one cannot be read, RegistryInvalid for a vocabulary that cannot.
+    and the place on disk do not. Files are hashed once and then known by size and times.
+    Raises ModelBroken where one cannot be read or is not what was installed, RegistryInvalid for a vocabulary that
+    cannot.
     """
     spec = installed.spec
     words = spec.options.get("vocabulary")
@@ -50,14 +50,30 @@ def fingerprint(installed: InstalledModel) -> str:
 
 
 def _contents(installed: InstalledModel) -> Mapping[str, str]:
-    """The SHA-256 of each of the model's files, by name."""
+    """The SHA-256 of each of the model's files, by name. Raises ModelBroken where one is not as it was installed."""
     spec = installed.spec
     if spec.path is not None:
         return _hashed(installed, list(own_files(spec, installed.path)))
-    record = {} if spec.package else read_record(installed.path)
-    known = {file.name: file.sha256 for file in spec.files if spec.package and file.sha256}
-    known |= {name: str(record[name]["sha256"]) for name in _names(spec) if name in record}
-    return known | _hashed(installed, [name for name in _names(spec) if name not in known])
+    if spec.package is not None:  # pip has compared them
+        known = {file.name: file.sha256 for file in spec.files if file.sha256}
+        return known | _hashed(installed, [name for name in _names(spec) if name not in known])
+    record = read_record(installed.path)
+    vouched = {name: str(record[name]["sha256"]) for name in _names(spec) if name in record}
+    if not _can_keep(installed.derived):
+        return vouched | _hashed(installed, [name for name in _names(spec) if name not in vouched])
+    found = _hashed(installed, _names(spec))
+    if changed := [name for name, sha256 in found.items() if vouched.get(name, sha256) != sha256]:
+        what = f"{installed.path / changed[0]} is not what was installed: its checksum is another"
+        raise ModelBroken(spec.name, what, f"photoindex models pull {spec.name}")
+    return found
+
+
+def _can_keep(folder: Path) -> bool:
+    """Whether hashes can be kept there. Else gigabytes would be read at each search, of files that cannot be written
+    from here either."""
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
 
 
 def _names(spec: ModelSpec) -> list[str]:
@@ -74,23 +90,26 @@ def own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
 
 
 def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
-    """Hash these files of the model's folder, except those that were hashed before and look the same."""
+    """Hash these files of the model's folder, except those that were hashed before and look the same.
+
+    The time of change is the system's own: unlike the one of modification nobody sets it back.
+    """
     if not names:
         return {}
     kept, now = _read_hashes(installed.derived), {}
     try:
         for name in names:
             stat = (installed.path / name).stat()
-            seen = [stat.st_size, stat.st_mtime_ns]
+            seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
             before = kept.get(name)
-            same = before is not None and before[:2] == seen
+            same = before is not None and before[:3] == seen
             now[name] = before if before and same else [*seen, sha256_of(installed.path / name)]
     except OSError as error:
         what = f"{error.filename} cannot be read ({error.strerror})"
         raise ModelBroken(installed.spec.name, what, "photoindex models list") from error
     if now != kept:
         _write_hashes(installed.derived, now)
-    return {name: str(entry[2]) for name, entry in now.items()}
+    return {name: str(entry[3]) for name, entry in now.items()}
 
 
 def _read_hashes(folder: Path) -> dict[str, list[Any]]:
@@ -98,7 +117,7 @@ def _read_hashes(folder: Path) -> dict[str, list[Any]]:
         kept = json.loads((folder / HASHES).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return {k: v for k, v in kept.items() if isinstance(v, list) and len(v) == 3} if isinstance(kept, dict) else {}
+    return {k: v for k, v in kept.items() if isinstance(v, list) and len(v) == 4} if isinstance(kept, dict) else {}
 
 
 def _write_hashes(folder: Path, hashes: Mapping[str, list[Any]]) -> None:
