@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from photoindex.errors import PhotoindexError
 from photoindex.events import during, timed
@@ -20,7 +20,8 @@ _Batch = tuple[Sequence[Analysed], Sequence[tuple[FoundFile, Problem]]]
 
 
 class Writer:
-    """Saves what it is given, in order. At most one batch waits, so a killed scan repeats little.
+    """Saves what it is given, in order. It takes the next batch only when the last one is saved, so that a scan that is
+    killed repeats no more than the batch that was being written and what was done of the next.
 
     An error of the store is raised at the next call: a store that cannot write stops the scan.
     """
@@ -28,7 +29,8 @@ class Writer:
     def __init__(self, library: Library, run_id: int) -> None:
         self._library = library
         self._run_id = run_id
-        self._queue: queue.Queue[_Batch | None] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[_Batch | None] = queue.Queue()
+        self._all_saved = threading.Semaphore(1)
         self._error: BaseException | None = None
         self._since_documents = 0
         self.waited_s = 0.0
@@ -37,6 +39,7 @@ class Writer:
 
     def put(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
         started = time.perf_counter()
+        self._all_saved.acquire()
         self._queue.put((batch, unreadable))
         self.waited_s += time.perf_counter() - started
         self._check()
@@ -54,16 +57,19 @@ class Writer:
             raise self._error
 
     def _work(self) -> None:
-        try:
-            self._library.vectors.warm_up()  # now, beside the decoding, or the end of a stopped scan waits for it
-        except BaseException as error:  # noqa: BLE001 - as below
-            self._error = error
+        self._attempt(self._library.vectors.warm_up)  # beside the decoding, or the end of a stopped scan waits for it
         while (batch := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    self._save(*batch)
-                except BaseException as error:  # noqa: BLE001 - carried to the main thread by `_check`
-                    self._error = error
+            self._attempt(self._save, *batch)
+            self._all_saved.release()
+            self._attempt(self._write_documents)  # derived from what is saved: the next batch need not wait
+
+    def _attempt(self, act: Callable[..., None], *given: object) -> None:
+        """Unless something failed before. What fails is raised in the main thread by `_check`."""
+        if self._error is None:
+            try:
+                act(*given)
+            except BaseException as error:  # noqa: BLE001 - carried to the main thread
+                self._error = error
 
     def _save_rows(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
         """Save a batch; where its data is refused, one photo at a time, so that only the guilty one fails."""
@@ -88,6 +94,8 @@ class Writer:
         with timed("batch_committed", logging.DEBUG, **counts), during("saving", files):
             self._save_rows(batch, unreadable)
         self._since_documents += len(batch)
+
+    def _write_documents(self) -> None:
         if self._since_documents >= _PHOTOS_PER_DOCUMENT_COMMIT:
             self._since_documents = 0
             write_due_documents(self._library, more_to_come=True)
