@@ -14,6 +14,7 @@ from photoindex.dupes.find import DEFAULTS, dupes
 from photoindex.dupes.options import DupeOptions
 from photoindex.errors import UsageError
 from photoindex.pure.tiers import DEFAULT, DUPLICATES, TIERS
+from photoindex.pure.times import utc_time
 from photoindex.records import Decision, Group, PhotoRow
 from photoindex.store.library import Library
 
@@ -149,9 +150,8 @@ def _read_photos(value: Any, where: str) -> dict[str, int]:
 
 def _read_time(value: Any, where: str) -> datetime:
     try:
-        at = datetime.fromisoformat(value)
-        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    except (TypeError, ValueError, OverflowError):  # the last: in UTC it would lie before the year 1
+        return utc_time(value)
+    except ValueError:
         raise UsageError(f"{where}: {value!r} is no time such as 2026-01-31T12:00:00.") from None
 
 

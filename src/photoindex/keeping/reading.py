@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from photoindex.errors import UsageError
+from photoindex.pure.times import utc_time
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -43,9 +44,8 @@ def number(value: Any, where: str) -> float:
 def at_time(value: Any, where: str) -> datetime:
     """A time in ISO 8601 as UTC without a zone."""
     try:
-        at = datetime.fromisoformat(value)
-        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    except (TypeError, ValueError, OverflowError):  # the last: in UTC it would lie before the year 1
+        return utc_time(value)
+    except ValueError:
         raise _wrong(where, "a time such as 2026-05-01T12:00:00", value) from None
 
 
