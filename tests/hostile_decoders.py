@@ -95,8 +95,13 @@ def fork() -> None:
         time.sleep(600)
 
 
+def fork_in_c() -> None:
+    """Python hears nothing of it: the copy comes back from here too, and nobody waits for it."""
+    ctypes.CDLL(None).fork()
+
+
 def fork_and_go_on_twice() -> None:
-    """As C code forks: Python hears nothing of it, and the copy comes back from here too."""
+    """The same, and waits: then nothing is left of it."""
     if copy := ctypes.CDLL(None).fork():
         os.waitpid(copy, 0)
 
@@ -140,6 +145,7 @@ BEHAVIOURS: dict[str, Callable[[], None]] = {
             leave_at_once,
             leave,
             fork,
+            fork_in_c,
             fork_and_go_on_twice,
         ),
         *(start_a_daemon, start_and_crash, shout),

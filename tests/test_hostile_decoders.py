@@ -22,6 +22,8 @@ EXPECTED = {
     "panic": ("damaged", "index out of bounds"),
     "leave_at_once": ("decoder_died", "exit code 7"),
     "leave": ("damaged", "SystemExit"),
+    "fork": ("decoder_forked", "(1)"),
+    "fork_in_c": ("decoder_forked", "(1)"),
     "fork_and_go_on_twice": None,
     "start_a_daemon": ("decoder_forked", "(1)"),
     "start_and_crash": ("decoder_died", "SIGSEGV"),

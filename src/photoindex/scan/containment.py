@@ -72,26 +72,30 @@ def _private_bytes() -> int:
 
 
 def end_children() -> int:
-    """End what runs below this worker, which starts nothing itself, and how many that were. Children of an ended
-    process become children of the worker (PR_SET_CHILD_SUBREAPER), so none is out of reach."""
+    """End what runs below this worker, which starts nothing itself, and how many that were, with those that had ended
+    and nobody had waited for. Children of an ended process become children of the worker (PR_SET_CHILD_SUBREAPER), so
+    none is out of reach."""
     if not _ON_LINUX:
         return 0
     ended = 0
     for _ in range(_GENERATIONS):
-        if not _has_children():
+        buried, others_run = _bury()
+        ended += buried
+        if not others_run:
             break
         ended += _kill(_children_of(os.getpid()))
     return ended
 
 
-def _has_children() -> bool:
-    """Whether any child runs; those that have ended are buried."""
+def _bury() -> tuple[int, bool]:
+    """How many children have ended, and whether others run."""
+    buried = 0
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+            buried += 1
     except ChildProcessError:
-        return False
-    return True
+        return buried, False
+    return buried, True
 
 
 def _kill(processes: Iterable[int]) -> int:
