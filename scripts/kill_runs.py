@@ -6,7 +6,8 @@ Each cycle begins with a library in a known state, starts a command, kills it at
 library's writer, and starts it again: some times in a row, and then to its end. After each kill the library is opened
 and examined: both stores agree, every row is one of the undisturbed library (or of its beginning), and no row that was
 saved has gone or been made again. After the last run of a cycle everything in it is equal to the undisturbed library,
-but for times. Ends with 1 and says what differed where anything did.
+but for times. Ends with 1 and says what differed where anything did. Ctrl-C, SIGTERM and --seconds end it after the
+cycle in work, with a summary of the kills that there were.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from early_end import asked_to_end
 from scenes import THINGS, render_scene
 
 from photoindex.store.library import Library
@@ -368,7 +370,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--old", type=Path, help="the src folder of an earlier version, whose library is migrated")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder without it")
+    parser.add_argument("--seconds", type=float, help="begin no cycle after so long")
     given = parser.parse_args()
+    over = asked_to_end(given.seconds)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="kill-runs-"))
     place, moments, figures = Place(folder / "work"), random.Random(given.seed), Figures()
     shutil.rmtree(folder / "states", ignore_errors=True)
@@ -377,7 +381,7 @@ def main() -> int:
         undisturbed(place, scenario)
         print(f"{scenario.name}: {scenario.seconds:.1f} s undisturbed", flush=True)
     turn = itertools.count()
-    while sum(figures.kills.values()) < given.kills and figures.too_late < given.kills + 20:
+    while sum(figures.kills.values()) < given.kills and figures.too_late < given.kills + 20 and not over.is_set():
         cycle(place, scenarios[next(turn) % len(scenarios)], given.in_a_row, moments, figures)
         print(f"{sum(figures.kills.values())} kills, {len(figures.wrong)} wrong", *figures.wrong[-3:], flush=True)
     told = ", ".join(f"{count} of {name}" for name, count in figures.kills.items())

@@ -1,11 +1,12 @@
 """Damage copies of good pictures in every way and scan them with the real decode workers.
 
-    python scripts/mutate_files.py FOLDER [--count 20000] [--seed 1] [--part 2000] [--keep DIR]
+    python scripts/mutate_files.py FOLDER [--count 20000] [--seed 1] [--part 500] [--seconds N] [--keep DIR]
 
 Formats take turns, so that rare ones are met as often as JPEG. Each part is made, scanned (metadata, thumbnail, hash)
 by the command in a process of its own, checked and removed. What is checked: the command ends with 0 or 1, every file
 is either analysed or a failure with a code and a sentence, and the main process stays within --main-memory. Files
-whose decoder had to be ended are copied to --keep. The same seed gives the same files.
+whose decoder had to be ended are copied to --keep. The same seed gives the same files. Ctrl-C, SIGTERM and --seconds
+end it after the part in work, with a summary of the files that there were.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from early_end import asked_to_end
 
 from photoindex.media.formats import PICTURE_SUFFIXES, sniff
 from photoindex.pure.sizes import parse_size, show_size
@@ -141,7 +144,9 @@ def scan(folder: Path, home: Path, options: list[str], tally: Tally) -> None:
     command = [sys.executable, "-m", "photoindex", "scan", str(folder), "--steps", "metadata,thumbnail,hash"]
     started = time.monotonic()
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen([*command, *options], env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [*command, *options], env=environment, stdout=out, stderr=out, start_new_session=True
+        )
         while process.poll() is None:
             tally.main_memory = max(tally.main_memory, _peak(process.pid))
             time.sleep(0.2)
@@ -199,7 +204,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--part", type=int, default=2_000)
+    parser.add_argument("--part", type=int, default=500)
+    parser.add_argument("--seconds", type=float, help="begin no part after so long")
     parser.add_argument("--largest", type=parse_size, default=parse_size("400K"), help="of the good files")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--time-limit", type=float, default=10.0)
@@ -207,6 +213,7 @@ def main() -> None:
     parser.add_argument("--main-memory", type=parse_size, default=parse_size("1200M"))
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
+    over = asked_to_end(asked.seconds)
     if asked.keep:
         asked.keep.mkdir(parents=True, exist_ok=True)
     good = good_files(asked.folder, asked.largest)
@@ -223,6 +230,8 @@ def main() -> None:
             check(folder, home, tally, asked.keep)
         spent = f"{tally.seconds:,.0f} s, main process {show_size(tally.main_memory)}"
         print(f"{sum(tally.files.values()):,} files in {spent}, {dict(tally.codes)}", flush=True)
+        if over.is_set():
+            break
     report(tally)
     if tally.main_memory > asked.main_memory:
         sys.exit(f"the main process took {show_size(tally.main_memory)}")

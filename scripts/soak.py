@@ -5,7 +5,8 @@
 Small pictures are drawn, scanned, moved, half of them deleted, a tenth changed, and scanned again after each step,
 while other processes search all the time. After each scan the catalog's counts are compared with what was done to the
 files. Then the same process scans many times over, and its memory and open files are measured before and after.
-Needs about 25 KB of disk for each file. Ends with 1 where anything was wrong.
+Needs about 25 KB of disk for each file. Ends with 1 where anything was wrong. Ctrl-C, SIGTERM and --seconds end the
+scan in work and with it the run, which tells what it has found by then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from early_end import asked_to_end
 from PIL import Image
 
 A_FOLDER = 500
@@ -60,6 +63,10 @@ if __name__ == "__main__":
 """
 
 
+class EndedEarly(Exception):
+    """With what was being done, and what is known of that."""
+
+
 @dataclass
 class Watch:
     """The greatest memory and number of open files of a process, looked at four times a second."""
@@ -91,6 +98,7 @@ class Soak:
     folder: Path
     steps: str
     profile: str
+    over: threading.Event
     wrong: list[str] = field(default_factory=list)
     searches: int = 0
     slowest_s: float = 0.0
@@ -109,6 +117,7 @@ class Soak:
             env=self.env,
             capture_output=True,
             check=False,
+            start_new_session=True,
         )
         if ran.returncode not in ok:
             self.wrong.append(f"{arguments[0]} ended with {ran.returncode}: {ran.stderr.decode()[-500:]}")
@@ -125,15 +134,18 @@ class Soak:
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         ) as process:
             watch = Watch(process.pid)
             threads = [threading.Thread(target=watch.run), threading.Thread(target=self._search, args=(watch.over,))]
             for thread in threads:
                 thread.start()
-            out, err = process.communicate()
+            out, err = self._waited_for(process)
             watch.over.set()
             for thread in threads:
                 thread.join()
+        if self.over.is_set():
+            raise EndedEarly(f"{what}, after {time.monotonic() - began:.0f} s: {watch.told()}")
         if process.returncode != 0:
             self.wrong.append(f"{what}: ended with {process.returncode}: {err.decode()[-800:]}")
             return
@@ -143,6 +155,15 @@ class Soak:
             self.wrong.append(f"{what}: {counts}, expected {expected}")
         done, took = found["analysed"], time.monotonic() - began
         print(f"{what}: {took:.0f} s, {done:,} analysed; {watch.told()}; {counts}", flush=True)
+
+    def _waited_for(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        """What a scan says; once the run is to end, so is the scan."""
+        while True:
+            try:
+                return process.communicate(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                if self.over.is_set():
+                    process.send_signal(signal.SIGINT)
 
     def _search(self, over: threading.Event) -> None:
         """Other processes ask the whole time; none may fail once there is a library."""
@@ -217,15 +238,27 @@ def repeat(run: Soak, times: int) -> None:
     script = run.folder / "repeat.py"
     script.write_text(REPEAT)
     arguments = [str(root), str(times), run.steps, run.profile]
-    ran = subprocess.run([sys.executable, script, *arguments], env=run.env, capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        run.wrong.append(f"scans by one process: {ran.stderr[-800:]}")
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(
+            [sys.executable, script, *arguments], env=run.env, stdout=out, stderr=err, start_new_session=True
+        )
+        while process.poll() is None and not run.over.wait(0.5):
+            pass
+        process.kill()  # one that has ended does not mind
+        ended = process.wait()
+        out.seek(0)
+        err.seek(0)
+        held = [json.loads(line) for line in out if line.startswith("{") and line.endswith("}\n")]
+        said = err.read()
+    if ended != 0 and not run.over.is_set():
+        run.wrong.append(f"scans by one process: {said[-800:]}")
+    if not held:
         return
-    held = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     rss, files = [one["rss"] >> 20 for one in held], [one["files"] for one in held]
     half = len(held) // 2
     print(
-        f"{times} scans by one process: memory {rss[0]}, {rss[half]}, {rss[-1]} MB at the first, middle and last;",
+        f"{len(held)} of {times} scans by one process:"
+        f" memory {rss[0]}, {rss[half]}, {rss[-1]} MB at the first, middle and last;",
         end=" ",
     )
     print(f"open files {files[0]}, {files[half]}, {files[-1]}")
@@ -242,21 +275,26 @@ def main() -> int:
     parser.add_argument("--steps", default="metadata,place,thumbnail,hash")
     parser.add_argument("--tiny", action="store_true", help="with the small model of tests/tiny_clip")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder without it")
+    parser.add_argument("--seconds", type=float, help="end the scan in work, and the run, after so long")
     given = parser.parse_args()
+    over = asked_to_end(given.seconds)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="soak-"))
     shutil.rmtree(folder, ignore_errors=True)
     steps = f"{given.steps},embedding,tags" if given.tiny else given.steps
-    run = Soak(folder, steps, "tiny" if given.tiny else "")
+    run = Soak(folder, steps, "tiny" if given.tiny else "", over)
     (folder / "home").mkdir(parents=True)
     if given.tiny:
         blocks = (TINY / "models.toml").read_text().replace('path = "."', f'path = "{TINY}"')
         words = f'vocabulary = "{TINY / "vocabulary.txt"}"'
         (folder / "home" / "models.toml").write_text(blocks.replace('vocabulary = "vocabulary.txt"', words))
-    soak(run, given.files)
-    repeat(run, given.repeats)
+    try:
+        soak(run, given.files)
+        repeat(run, given.repeats)
+    except EndedEarly as end:
+        print(f"Ended early in: {end}")
     print(f"{run.searches} searches by other processes meanwhile, the slowest {run.slowest_s:.1f} s (whole process)")
     size = sum(p.stat().st_size for p in (folder / "home" / "default").rglob("*") if p.is_file())
-    print(f"The library takes {size / given.files / 1024:.1f} KB a file.")
+    print(f"The library takes {size / 1e6:,.0f} MB.")
     print(f"Wrong: {len(run.wrong)}", *run.wrong, sep="\n")
     if given.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
