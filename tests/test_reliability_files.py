@@ -18,7 +18,7 @@ from faults import read_only
 from photoindex.media.source import read_bytes
 from photoindex.media.unreadable import Unreadable
 from photoindex.records import FoundFile
-from test_scan import XMP
+from scan_state import XMP
 
 Register = Callable[["subprocess.Popen[bytes]"], "subprocess.Popen[bytes]"]
 # In the fork server, from which the decode workers come: notes every file that is read, and every one decoded.
