@@ -97,7 +97,7 @@ def test_status_as_json_counts_files_photos_states_and_steps(filled: Shell) -> N
 def test_show_as_json_tells_everything_of_a_photo(filled: Shell) -> None:
     shown = filled("show", "aaaaaa", "--format", "json").json
     assert shown["photo"] == "aa" * 32
-    assert shown["files"] == [{"path": ODD, "missing": False}]
+    assert shown["files"] == [{"path": ODD, "missing": False, "offline": True}]
     assert shown["metadata"]["title"] == "a\u202eb"
     assert {row["step"] for row in shown["ledger"]} == {"metadata", "ocr"}
     assert "No photo matches" in filled("show", "dddddd", code=24).err

@@ -182,6 +182,37 @@ def test_photos_of_an_unplugged_folder_are_offline_stay_searchable_and_come_back
     assert status(run)["offline"] == {}
 
 
+def test_of_several_files_of_a_photo_one_in_reach_is_shown(run: Shell, tmp_path: Path) -> None:
+    disk_a, disk_b = small_photos(tmp_path / "a", 2), tmp_path / "b"
+    shutil.copytree(disk_a, disk_b)
+    run.scan(disk_a, disk_b)
+
+    def shown() -> list[tuple[str, bool]]:
+        hits = run("search", "beach", "name:*0.png", "--mode", "keyword", "--format", "json").json
+        return [(hit["path"], hit["offline"]) for hit in hits]
+
+    def files_of(photo: str) -> list[tuple[str, bool, bool]]:
+        found = run("show", photo, "--format", "json").json["files"]
+        return [(file["path"], file["missing"], file["offline"]) for file in found]
+
+    in_a, in_b = str(disk_a / "beach 0.png"), str(disk_b / "beach 0.png")
+    assert shown() == [(in_a, False)]
+    assert files_of(in_a) == [(in_a, False, False), (in_b, False, False)]
+    with unplugged(disk_a):
+        assert shown() == [(in_b, False)]
+        assert files_of(in_a) == [(in_b, False, False), (in_a, False, True)]
+        assert "a/beach 0.png  (offline)" in run("show", in_a).text
+        run("export", "name:*0.png", "--to", "folder", "--output", tmp_path / "out")
+        assert (tmp_path / "out" / "beach 0.png").read_bytes() == (disk_b / "beach 0.png").read_bytes()
+        with unplugged(disk_b):
+            assert shown() == [(in_a, True)]
+    (disk_a / "beach 0.png").unlink()
+    run.scan(disk_a)
+    assert files_of(in_b) == [(in_b, False, False), (in_a, True, False)]
+    with unplugged(disk_b):  # what is only away comes before what is gone
+        assert shown() == [(in_b, True)]
+
+
 # --- in the middle of a scan ----------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from photoindex.errors import UsageError
+from photoindex.media.reach import unreachable
 from photoindex.records import PhotoRow
 from photoindex.store.arrow import decode_path
 from photoindex.store.library import Library
@@ -45,7 +46,8 @@ def export_folder(
     dry_run: bool = False,
     inside_root: bool = False,
 ) -> Iterator[Exported]:
-    """Copy or link one file of each photo into a folder, under its name, or a numbered one where that is taken.
+    """Copy or link one file of each photo, in reach if there is one, into a folder, under its name, or a numbered one
+    where that is taken.
 
     A copy is compared with the SHA-256 of the photo, so a file that changed since the last scan fails. A photo that is
     in the folder from before is left there. Raises UsageError, before anything is done, for a folder that cannot be
@@ -59,7 +61,7 @@ def export_folder(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-    rows = library.queries.rows(photo_ids)
+    rows = library.queries.rows(photo_ids, unreachable)
     return _exported([rows[i] for i in photo_ids if i in rows], os.path.abspath(folder), link, dry_run)
 
 

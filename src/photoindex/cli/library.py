@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,12 +41,12 @@ def status(
     library: LibraryOption = None, models: ModelsOption = None, output: ObjectFormatOption = ObjectFormat.table
 ) -> None:
     """Show what the library holds: files, photos and their states, each step's progress, sizes on disk."""
-    from photoindex.media.reach import trouble_with
+    from photoindex.media.reach import unreachable
     from photoindex.render.library import print_status
 
     opened, settings = open_library(library, models)
     found = opened.queries.status()
-    offline = {root: why for root in found.roots if (why := trouble_with(root, _ANSWER_S)) is not None}
+    offline = unreachable(found.roots, _ANSWER_S)
     print_status(found, settings.library, opened.sizes(), offline, output)
     for line in _notes(opened, settings):
         note(line)
@@ -68,11 +69,13 @@ def show(
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Show everything known of one photo."""
+    from photoindex.media.reach import unreachable
     from photoindex.render.library import print_details
 
     opened, _ = open_library(library)
     photo_id, sha256 = _meant(opened, photo)
-    print_details(opened.queries.details(photo_id), opened.thumbnail_path(sha256), output)
+    details = opened.queries.details(photo_id, partial(unreachable, limit_s=_ANSWER_S))
+    print_details(details, opened.thumbnail_path(sha256), output)
 
 
 def _meant(library: Library, photo: str) -> tuple[int, str]:

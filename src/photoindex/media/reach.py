@@ -6,7 +6,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -25,6 +26,15 @@ def trouble_with(folder: str, limit_s: float | None = None) -> str | None:
     return found[0] if found else DOES_NOT_ANSWER
 
 
+def unreachable(folders: Iterable[str], limit_s: float | None = None) -> dict[str, str]:
+    """Those of some folders in which nothing can be read just now, and why. All are asked at the same time."""
+    answers = {folder: _begun(partial(_look_into, folder)) for folder in folders}
+    until = time.monotonic() + (ANSWER_S if limit_s is None else limit_s)
+    found = {folder: _answer(each, max(0.0, until - time.monotonic())) for folder, each in answers.items()}
+    troubles = {folder: answer[0] if answer else DOES_NOT_ANSWER for folder, answer in found.items()}
+    return {folder: trouble for folder, trouble in troubles.items() if trouble is not None}
+
+
 def _look_into(folder: str) -> str | None:
     try:
         if hasattr(os, "statvfs"):
@@ -38,10 +48,18 @@ def _look_into(folder: str) -> str | None:
 def in_time(work: Callable[[], T], limit_s: float | None = None) -> tuple[T] | None:
     """What `work` gave back, or None where it took longer than `limit_s` (`ANSWER_S`): a call into a silent file
     system cannot be broken off, so its thread is left behind. `work` must not raise."""
+    return _answer(_begun(work), ANSWER_S if limit_s is None else limit_s)
+
+
+def _begun(work: Callable[[], T]) -> queue.SimpleQueue[T]:
     answers: queue.SimpleQueue[T] = queue.SimpleQueue()
     threading.Thread(target=lambda: answers.put(work()), daemon=True).start()
+    return answers
+
+
+def _answer(answers: queue.SimpleQueue[T], limit_s: float) -> tuple[T] | None:
     try:
-        return (answers.get(timeout=ANSWER_S if limit_s is None else limit_s),)
+        return (answers.get(timeout=limit_s),)
     except queue.Empty:
         return None
 

@@ -35,6 +35,7 @@ from photoindex.records.rows import LedgerRow as LedgerRow
 from photoindex.records.rows import LibraryStatus as LibraryStatus
 from photoindex.records.rows import ModelChange as ModelChange
 from photoindex.records.rows import PhotoDetails as PhotoDetails
+from photoindex.records.rows import PhotoFile as PhotoFile
 from photoindex.records.rows import PhotoRow as PhotoRow
 from photoindex.records.running import AUTOMATIC as AUTOMATIC
 from photoindex.records.running import RuntimeOptions as RuntimeOptions

@@ -16,7 +16,7 @@ class PhotoRow:
     """What a list of results shows of a photo. `taken_source`: see DateCandidate.
 
     `missing`: no file of it was there at the last scan; `offline`: the folder that was scanned (`root`) cannot be
-    reached just now, which only a search asks.
+    reached just now, as far as that was asked.
     """
 
     photo: str
@@ -67,13 +67,22 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PhotoFile:
+    """A file that holds a photo. `missing`, `offline`: see PhotoRow."""
+
+    path: str
+    missing: bool
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoDetails:
-    """Everything known of one photo, for `photoindex show`."""
+    """Everything known of one photo, for `photoindex show`. `files`: the first is the one to open."""
 
     sha256: str
     bytes: int
     state: str
-    files: tuple[tuple[str, bool], ...]
+    files: tuple[PhotoFile, ...]
     metadata: Metadata | None
     place: Place | None
     hashes: Hashes | None

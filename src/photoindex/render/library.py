@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photoindex.records import LibraryStatus, PhotoDetails
+from photoindex.records import LibraryStatus, PhotoDetails, PhotoFile
 from photoindex.render.output import ObjectFormat, plain, print_json, print_table
 from photoindex.render.photo_facts import metadata_facts
 from photoindex.render.text import short_path, size, visible
@@ -60,7 +60,6 @@ def details_object(details: PhotoDetails, thumbnail: Path) -> dict[str, Any]:
     found["photo"] = found.pop("sha256")
     if found["hashes"]:
         del found["hashes"]["words"]  # a thousand bytes that tell nobody anything
-    found["files"] = [{"path": path, "missing": missing} for path, missing in details.files]
     found["thumbnail"] = str(thumbnail) if thumbnail.is_file() else None
     return {"photo": found.pop("photo"), **found}
 
@@ -70,7 +69,7 @@ def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) 
         print_json(details_object(details, thumbnail))
         return
     facts: list[tuple[str, str]] = [("photo", details.sha256), ("state", details.state), ("size", size(details.bytes))]
-    facts += [("file", short_path(path) + ("  (missing)" if gone else "")) for path, gone in details.files]
+    facts += [("file", f"{short_path(file.path)}{_remark(file)}") for file in details.files]
     facts += [("thumbnail", short_path(str(thumbnail)))] if thumbnail.is_file() else []
     facts += metadata_facts(details.metadata) if details.metadata else []
     if details.place:
@@ -85,6 +84,10 @@ def print_details(details: PhotoDetails, thumbnail: Path, output: ObjectFormat) 
     facts += [("face", _box(face.box) + f"  score {face.score:.2f}") for face in details.faces]
     facts += [(f"step {row.step}", _ledger_text(row)) for row in details.ledger]
     print_table(["", ""], [(name, visible(value)) for name, value in facts])
+
+
+def _remark(file: PhotoFile) -> str:
+    return "  (offline)" if file.offline else "  (missing)" if file.missing else ""
 
 
 def _box(box: tuple[float, float, float, float]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from photoindex.errors import PhotoNotFound, QueryInvalid, UsageError
+from photoindex.media.reach import unreachable
 from photoindex.pure.query.tree import Sum, Term
 from photoindex.records import FloatArray
 from photoindex.store.library import Library
@@ -73,7 +74,7 @@ def _readable_file(library: Library, name: str, photo_id: int | None) -> str:
         return path
     if photo_id is None:
         raise PhotoNotFound(name)
-    row = library.queries.rows([photo_id]).get(photo_id)
+    row = library.queries.rows([photo_id], unreachable).get(photo_id)
     if row is None or row.missing:
         raise UsageError(f"The library has no vector of {name}, and its files are missing.")
     return row.path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import PurePath
 
 from photoindex.conditions import Chosen
-from photoindex.media.reach import trouble_with
+from photoindex.media.reach import unreachable
 from photoindex.pure.fusion import reciprocal_rank_fusion
 from photoindex.records import Found, Hit, PhotoRow
 from photoindex.search.explain import reasons
@@ -99,18 +100,15 @@ def _answers(lists: Mapping[str, RankedList]) -> Iterable[Answer]:
 
 
 def _shown(library: Library, ranked: Scored, options: SearchOptions) -> list[tuple[float, PhotoRow]]:
-    """Scores and rows of the hits in the order asked for; ids that the catalog does not know are dropped."""
+    """Scores and rows of the hits in the order asked for; ids that the catalog does not know are dropped.
+
+    Photos of folders that cannot be reached are marked: they are found all the same, but cannot be opened.
+    """
     read = ranked[: options.limit + _SPARE] if options.limit and options.sort == "relevance" else ranked
-    rows = library.queries.rows([photo_id for photo_id, _ in read])
+    rows = library.queries.rows([photo_id for photo_id, _ in read], partial(unreachable, limit_s=_ANSWER_S))
     known = [(score, rows[photo_id]) for photo_id, score in read if photo_id in rows]
     if options.sort == "date":
         known.sort(key=lambda hit: hit[1].taken_at or datetime.min, reverse=True)
     elif options.sort == "name":
         known.sort(key=lambda hit: (PurePath(hit[1].path).name.casefold(), hit[1].path))
-    return _with_offline(known[: options.limit or None])
-
-
-def _with_offline(hits: Sequence[tuple[float, PhotoRow]]) -> list[tuple[float, PhotoRow]]:
-    """Mark the photos of folders that cannot be reached: they are found all the same, but cannot be opened."""
-    away = {root for root in {row.root for _, row in hits} if trouble_with(root, _ANSWER_S) is not None}
-    return [(score, replace(row, offline=True) if row.root in away else row) for score, row in hits]
+    return known[: options.limit or None]

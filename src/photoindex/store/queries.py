@@ -22,6 +22,7 @@ from photoindex.records import (
     LibraryStatus,
     Metadata,
     PhotoDetails,
+    PhotoFile,
     PhotoRow,
     Place,
     Problem,
@@ -36,6 +37,7 @@ from photoindex.store.remembered import remembered
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+Away = Callable[[Collection[str]], Collection[str]]  # those of some scanned folders that cannot be reached just now
 _METADATA = [field.name for field in fields(Metadata)]
 _PLACE = [field.name for field in fields(Place)]
 # A photo is failed when it could not be decoded, completed when every step there is (as the last scan noted) is done.
@@ -63,6 +65,10 @@ LEFT JOIN metadata m USING (photo_id)
 """  # noqa: S608
 
 
+def _none(_: Collection[str]) -> Collection[str]:
+    return ()
+
+
 class Queries:
     """Questions to the catalog. Each opens the file for its own moment only."""
 
@@ -73,12 +79,15 @@ class Queries:
         """For several questions to one state of the catalog, which is opened once for them."""
         return self._file.read()
 
-    def rows(self, photo_ids: Sequence[int]) -> dict[int, PhotoRow]:
-        """One row a photo, its first present file, or a missing one where no file is present."""
+    def rows(self, photo_ids: Sequence[int], away: Away = _none) -> dict[int, PhotoRow]:
+        """One row a photo: the first of its files that is present and in reach, else one that is away, else a missing
+        one."""
+        found = self._rows(_ROWS, photo_ids)
+        gone = away({row.root for row in found})
         rows: dict[int, PhotoRow] = {}
-        for row in sorted(self._rows(_ROWS, photo_ids), key=lambda row: (row.missing, encode_path(row.path))):
+        for row in sorted(found, key=lambda row: (row.missing, row.root in gone, encode_path(row.path))):
             rows.setdefault(row.photo_id, row)
-        return rows
+        return {i: replace(row, offline=True) if row.root in gone else row for i, row in rows.items()}
 
     def with_files(self, photo_ids: Collection[int]) -> set[int]:
         """Those of these photos that a file holds, present or missing; a file that was edited holds another photo."""
@@ -231,9 +240,10 @@ class Queries:
             raise PhotoAmbiguous(name, len(rows)) if rows else PhotoNotFound(name)
         return rows[0][0], rows[0][1]
 
-    def details(self, photo_id: int) -> PhotoDetails:
+    def details(self, photo_id: int, away: Away = _none) -> PhotoDetails:
+        """Everything known of a photo; its files in the order of `rows`."""
         with self._file.read() as con:
-            return _details(con, photo_id)
+            return _details(con, photo_id, away)
 
     def _rows(self, sql: str, photo_ids: Sequence[int]) -> list[PhotoRow]:
         with self._file.read() as con:
@@ -277,7 +287,7 @@ ORDER BY 1, 2
 _MODELS = "SELECT step, arg_max(model, done_at) FROM ledger WHERE model IS NOT NULL AND status = 'done' GROUP BY step"
 
 
-def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
+def _details(con: DuckDBPyConnection, photo_id: int, away: Away) -> PhotoDetails:
     def rows(sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql, [photo_id]).fetchall()
 
@@ -289,12 +299,13 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
         "SELECT step, status, model, runtime, ms, done_at, code, message FROM ledger"
         " WHERE photo_id = ? ORDER BY done_at, step"
     )
-    files = rows("SELECT path, missing_since IS NOT NULL FROM files WHERE photo_id = ? ORDER BY path")
     return PhotoDetails(
         sha256=sha256,
         bytes=size,
         state=rows(f"SELECT state FROM ({_STATES}) WHERE photo_id = ?")[0][0],  # noqa: S608
-        files=tuple((decode_path(path), missing) for path, missing in files),
+        files=_files(
+            rows("SELECT path, missing_since IS NOT NULL, root FROM files WHERE photo_id = ? ORDER BY path"), away
+        ),
         metadata=_metadata(metadata[0]) if metadata else None,
         place=Place(*place[0]) if place else None,
         hashes=_hashes(*hashes[0]) if hashes else None,
@@ -314,6 +325,13 @@ def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
         ),
         ledger=tuple(_ledger_row(*row) for row in ledger),
     )
+
+
+def _files(rows: Sequence[tuple[bytes, bool, bytes]], away: Away) -> tuple[PhotoFile, ...]:
+    roots = {root: decode_path(root) for _, _, root in rows}
+    gone = away(set(roots.values()))
+    files = [PhotoFile(decode_path(path), missing, roots[root] in gone) for path, missing, root in rows]
+    return tuple(sorted(files, key=lambda file: (file.missing, file.offline)))
 
 
 def _hashes(
