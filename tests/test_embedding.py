@@ -283,3 +283,10 @@ def test_real_architectures_at_full_size_give_openclips_vectors(tmp_path, archit
     print(architecture, step.runtime, cosines(found, wanted).min(), cosines(found, wanted, centred=True).min())
     assert cosines(found, wanted).min() >= 0.999
     assert cosines(found, wanted, centred=True).min() >= 0.99
+
+
+def test_preparing_a_model_can_be_broken_off_and_leaves_nothing_behind(tmp_path):
+    model = random_model(tmp_path / "m", config=SMALL)
+    with pytest.raises(ModelBroken, match=r"broken off"):
+        make_forms(model, lambda: True)
+    assert sorted(path.name for path in model.path.iterdir()) == ["config.json", "open_clip_pytorch_model.bin"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 # How often it is asked whether to stop while the process works.
 _SLICE_S = 0.2
@@ -22,11 +23,12 @@ def run_module(
     given: str = "",
     limit_s: float | None = None,
     stop: Callable[[], bool] = lambda: False,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m module arguments`, `given` on stdin, until it ends.
 
-    In a session of its own: Ctrl-C in the terminal is for this process alone to obey. Raises Disturbed once `stop`
-    answers True or `limit_s` seconds have passed; the process is killed then.
+    In a session of its own: Ctrl-C in the terminal is for this process alone to obey. `env` is added to its
+    environment. Raises Disturbed once `stop` answers True or `limit_s` seconds have passed; the process is killed then.
     """
     process = subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
         [sys.executable, "-m", module, *arguments],
@@ -35,6 +37,7 @@ def run_module(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=None if env is None else os.environ | env,
     )
     ends = None if limit_s is None else time.monotonic() + limit_s
     left: str | None = given

@@ -105,6 +105,8 @@ class Steps:
                         raise
                     self._leave_out(spec, Problem("over_memory", f"Only a leaner runtime would fit: {error}"))
                 except PhotoindexError as error:
+                    if stop():  # it was broken off: nothing is wrong with the model
+                        return
                     self._leave_out(spec, Problem("model_unusable", str(error)))
                 except Exception as error:  # noqa: BLE001 - libraries raise anything; the other steps go on
                     text = f"{self.installed[spec.name].spec.name} cannot be loaded: {type(error).__name__}: {error}"

@@ -78,7 +78,7 @@ def prepared_forms(installed: InstalledModel, options: RuntimeOptions) -> Forms:
     """
     if not forms_ready(installed):
         options.doing(f"prepare {installed.spec.name} for this machine, once")
-    make_forms(installed)
+    make_forms(installed, options.stop)
     forms = read_forms(installed)
     if (family := int8_asked(options.runtime)) is not None and "visual" not in forms.refused:
         if may_be_made(forms, family):

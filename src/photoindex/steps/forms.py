@@ -14,8 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,12 @@ import numpy as np
 from photoindex.errors import ModelBroken, ModelMissing
 from photoindex.models.spec import InstalledModel
 from photoindex.records import View
+from photoindex.runtimes.apart import Disturbed, run_module
 from photoindex.runtimes.session import Arrays
 
 FORMAT = 1
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".npz")
+_ALONE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 _USUAL_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -92,11 +93,12 @@ def read_forms(installed: InstalledModel) -> Forms:
     return found
 
 
-def make_forms(installed: InstalledModel) -> None:
+def make_forms(installed: InstalledModel, stop: Callable[[], bool] = lambda: False) -> None:
     """Export the forms of an embedding model unless they are there: half a minute for a base model, once.
 
     A process of its own does it, so that torch's gigabytes go with it. Nothing is fetched. Raises ModelMissing
-    without weights and ModelBroken for weights or architectures that do not load, or a folder that is read-only.
+    without weights and ModelBroken for weights or architectures that do not load, a folder that is read-only, or once
+    `stop` answers True.
     """
     owner = _owner(installed)
     if forms_ready(owner):
@@ -107,7 +109,7 @@ def make_forms(installed: InstalledModel) -> None:
     except OSError as error:
         raise ModelBroken(owner.spec.name, f"{owner.derived} cannot be written ({error})", _command(owner)) from None
     try:
-        _export(owner, work)
+        _export(owner, work, stop)
         _publish(work, owner.derived / f"forms-{_fingerprint(owner)}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -152,18 +154,12 @@ def write_order(installed: InstalledModel, work: Path) -> None:
     (work / "order.json").write_text(json.dumps(order), encoding="utf-8")
 
 
-def _export(installed: InstalledModel, work: Path) -> None:
-    import subprocess
-
+def _export(installed: InstalledModel, work: Path, stop: Callable[[], bool]) -> None:
     write_order(installed, work)
-    done = subprocess.run(  # noqa: S603 - our own module, by our own interpreter
-        [sys.executable, "-m", "photoindex.steps.forms_export", str(work)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = run_module("photoindex.steps.forms_export", [str(work)], stop=stop, env=_ALONE)
+    except Disturbed as error:
+        raise ModelBroken(installed.spec.name, f"preparing it: {error}", _command(installed)) from None
     if done.returncode != 0:
         raise ModelBroken(installed.spec.name, _reason(work, done.stderr), _command(installed))
 

@@ -43,9 +43,9 @@ class Tags:
     runtime = "numpy-cpu-f32"
     batch_size = 256
 
-    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:  # noqa: ARG002
+    def __init__(self, installed: InstalledModel, options: RuntimeOptions = AUTOMATIC) -> None:
         """Encodes the vocabulary with the text tower unless that was done before. Raises ModelMissing, ModelBroken."""
-        make_forms(installed)
+        make_forms(installed, options.stop)
         self.model = installed.spec.name
         self._names = read_vocabulary(Path(installed.spec.options["vocabulary"]))
         self._vectors = _vocabulary_vectors(installed, self._names)
