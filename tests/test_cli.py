@@ -7,6 +7,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 import photoindex.search
 from conftest import Shell, draw
+from photoindex.cli.commands import FILES, commands_in
 from photoindex.records import Analysed, FoundFile, Metadata, Outcome, Tag, TextLine
 from photoindex.scan.documents import write_due_documents
 from photoindex.store.library import Library
@@ -254,3 +257,26 @@ def test_a_wrong_categories_file_is_refused_and_changes_nothing(
     ran = filled("categories", "import", tmp_path / "wrong.toml", code=21)
     assert "wrong.toml" in ran.err
     assert filled("categories", "list", "--format", "json").json == {"pets": ["cat"]}
+
+
+def test_each_command_is_added_by_the_file_that_is_said_to_add_it(run: Shell) -> None:
+    for file in set(FILES.values()):
+        assert set(commands_in(file)) == {name for name, where in FILES.items() if where == file}, file
+    shown = [line.split()[0] for line in run("--help").text.partition("Commands:")[2].splitlines() if line.strip()]
+    assert shown == [*FILES]
+    assert "No such command 'serch'. Did you mean 'search'" in run("serch", code=2).err
+
+
+def test_a_command_loads_no_other(run: Shell) -> None:
+    script = "import sys; from photoindex.cli import main; sys.argv[1:] = ['search', '--help']\n"
+    script += "try: main()\nexcept SystemExit: print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if name.startswith("photoindex.cli.")}
+    assert "photoindex.cli.search" in loaded
+    assert {f"photoindex.cli.{file}" for file in FILES.values()} & loaded == {"photoindex.cli.search"}
+
+
+def test_a_library_named_before_the_command_is_that_of_the_command(filled: Shell, tmp_path: Path) -> None:
+    assert "No library" in filled("--library", tmp_path / "none", "collections", "list", code=10).err
+    given = ("--library", filled.folder)
+    assert filled("--library", tmp_path / "none", "collections", "list", *given, "--format", "json").json == []

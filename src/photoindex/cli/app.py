@@ -8,27 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import photoindex
-from photoindex.cli import (
-    backup,
-    bench,
-    categories,
-    check,
-    collections,
-    demo,
-    doctor,
-    dupes,
-    export,
-    forget,
-    library,
-    models,
-    random,
-    runs,
-    scan,
-    search,
-    sql,
-    tags,
-)
-from photoindex.cli import eval as evaluation
+from photoindex.cli.commands import Commands
 from photoindex.cli.crash import DEBUG, remembering, report_crash
 from photoindex.cli.native import show_native_crashes
 from photoindex.cli.options import LibraryOption
@@ -38,19 +18,12 @@ from photoindex.quiet import silence_libraries
 from photoindex.render.text import note, point_out
 
 app = typer.Typer(
+    cls=Commands,
     help="Makes a photo library searchable on your own machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (scan, search, random, dupes, library, export, sql, doctor, bench, demo, backup, check, forget):
-    module.register(app)
-app.add_typer(models.app, name="models")
-app.add_typer(runs.app, name="runs")
-app.add_typer(evaluation.app, name="eval")
-app.add_typer(categories.app, name="categories")
-app.add_typer(collections.app, name="collections")
-app.add_typer(tags.app, name="tags")
 
 
 def _show_version(asked: bool) -> None:
@@ -81,7 +54,8 @@ def _options(
     tell_of_upgrades()
     show_native_crashes(ctx.invoked_subcommand or "")
     if library is not None:
-        ctx.default_map = _everywhere(ctx.command, library)
+        asked = ctx.invoked_subcommand or ""
+        ctx.default_map = {asked: _everywhere(getattr(ctx.command, "commands", {})[asked], library)}
 
 
 def _everywhere(command: Any, library: str) -> dict[str, Any]:
