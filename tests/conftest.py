@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,15 @@ TINY_CLIP = Path(__file__).with_name("tiny_clip")
 # Shells start what runs in the background of a script with Ctrl-C ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
+
+NO_NETWORK = """
+import socket
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("this test has no network")
+
+socket.socket.connect = socket.create_connection = refuse
+"""
 
 
 def draw(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -205,6 +216,24 @@ def install_tiny_clip(run: Shell) -> None:
     blocks = blocks.replace('vocabulary = "vocabulary.txt"', f'vocabulary = "{TINY_CLIP / "vocabulary.txt"}"')
     run.home.mkdir(exist_ok=True)
     (run.home / "models.toml").write_text(blocks)
+    shutil.copytree(prepared_tiny_clip(), run.home / "models", dirs_exist_ok=True)
+
+
+@functools.cache
+def prepared_tiny_clip() -> Path:
+    """A folder of models with the forms of tiny-clip, made once and without a network: that takes seconds."""
+    from photoindex.models.install import locate
+    from photoindex.models.registry import load_registry
+    from photoindex.steps.forms import make_forms
+
+    folder = Path(tempfile.mkdtemp(prefix="photoindex-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    registry = load_registry(TINY_CLIP / "models.toml")
+    with tempfile.TemporaryDirectory() as without, pytest.MonkeyPatch.context() as patch:
+        (Path(without) / "sitecustomize.py").write_text(NO_NETWORK)
+        patch.setenv("PYTHONPATH", without)
+        make_forms(locate(registry, registry.model("tiny-clip"), folder))
+    return folder
 
 
 @pytest.fixture
