@@ -214,9 +214,9 @@ def test_a_crash_of_native_code_is_reported_by_the_next_command(bare: Shell, pho
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends processes in other ways")
 def test_a_scan_that_ends_well_or_is_killed_is_no_crash(bare: Shell, photos: Path) -> None:
-    process = bare.start("scan", photos, *QUICK)
+    process = bare.start("scan", photos, *QUICK, "--limit", "0")
     process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 0
     assert not (bare.home / "crashes").exists()
     process = bare.start("scan", photos, *QUICK, script=SEGFAULT.format(signal="signal.SIGKILL"))
     process.communicate()
