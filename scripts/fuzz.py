@@ -1,8 +1,10 @@
 """Feed what strangers write to our own parsers until one fails in a way it should not.
 
     python scripts/fuzz.py query --seconds 60 [--corpus DIR]    # or xmp, exif, png, ...; needs `uv sync --group fuzz`
+    python scripts/fuzz.py headers --seconds 60 --corpus DIR --seeds FOLDER   # begins with the files of a folder
 
-A target may raise only what its callers expect. What breaks one is written to `crash-*` in the current folder.
+Without --seeds `models` begins with the blocks of our own models.toml: few random bytes are TOML. A target may raise
+only what its callers expect. What breaks one is written to `crash-*` in the current folder.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import hashlib
 import io
 import json
-import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -44,6 +47,7 @@ with atheris.instrument_imports(include=["photoindex"]):
     from photoindex.saved import _read_rows
 
 NOW = datetime(2030, 1, 1)
+_LONGEST = 4096
 SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
@@ -189,6 +193,16 @@ TARGETS = {
 }
 
 
+def first_inputs(target: str, folder: Path | None) -> list[bytes]:
+    """What to begin with: the files of a folder, as far as they are read."""
+    if folder is not None:
+        return [path.read_bytes()[:_LONGEST] for path in sorted(folder.rglob("*")) if path.is_file()]
+    if target == "models":
+        blocks = re.split(r"(?m)^(?=\[)", (Path(__file__).parents[1] / "models.toml").read_text())
+        return [block.encode()[:_LONGEST] for block in blocks]
+    return []
+
+
 def expected_only(target: Callable[[bytes], None]) -> Callable[[bytes], None]:
     def once(data: bytes) -> None:
         with contextlib.suppress(PhotoindexError):
@@ -202,11 +216,14 @@ def main() -> None:
     parser.add_argument("target", choices=[*TARGETS])
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--corpus", help="folder with inputs to begin with; new ones are added")
+    parser.add_argument("--seeds", type=Path, help="folder with more files to begin with, such as pictures")
     asked = parser.parse_args()
-    options = [sys.argv[0], f"-max_total_time={asked.seconds}", "-max_len=4096", "-print_final_stats=1"]
-    if asked.corpus:
-        os.makedirs(asked.corpus, exist_ok=True)
-        options.append(asked.corpus)
+    corpus = Path(asked.corpus or SCRATCH / "corpus")
+    corpus.mkdir(parents=True, exist_ok=True)
+    for data in first_inputs(asked.target, asked.seeds):
+        (corpus / hashlib.sha256(data).hexdigest()).write_bytes(data)
+    options = [sys.argv[0], f"-max_total_time={asked.seconds}", f"-max_len={_LONGEST}", "-print_final_stats=1"]
+    options.append(str(corpus))
     atheris.Setup(options, expected_only(TARGETS[asked.target]))
     atheris.Fuzz()
 
