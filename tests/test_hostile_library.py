@@ -1,4 +1,4 @@
-"""A library that somebody else made: its catalog may hold questions of theirs, and none of them is asked."""
+"""A library that somebody else made: its catalog may hold questions of theirs, and none reads a file."""
 
 from __future__ import annotations
 
@@ -7,72 +7,53 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import kept_library as kept
 from conftest import Shell
 from photoindex.errors import LibraryForeign
-from photoindex.keeping import check
-from photoindex.models.registry import load_registry
 from photoindex.store.connection import CatalogFile
-from photoindex.store.library import Library
 from photoindex.store.soundness import foreign_objects
 
 SECRET = "the secret of another file"
-HOSTILE = {
-    "the view walk_problems": [
-        "DROP TABLE walk_problems",
-        "CREATE VIEW walk_problems AS SELECT 'a'::BLOB AS path, content AS code, '' AS message FROM read_text('{}')",
-    ],
-    "the view photos": [
-        "ALTER TABLE photos RENAME TO mine",
-        "CREATE VIEW photos AS SELECT * FROM mine, read_text('{}')",
-        "CREATE MACRO duckdb_views() AS TABLE SELECT 'x' AS view_name, true AS internal, '' AS database_name"
-        " WHERE false",
-    ],
-    "the view spy": [
-        "CREATE SCHEMA other",
-        "CREATE VIEW other.spy AS SELECT * FROM read_text('{}')",
-    ],
+SECRETS = "(SELECT content FROM read_text('{}'))"
+# What is there in place of a table, and a command that asks it.
+VIEWS = {
+    "walk_problems": ("SELECT 'a'::BLOB AS path, {} AS code, '' AS message", "failures"),
+    "settings": ("SELECT 'profile' AS key, {} AS value", "search"),
+    "schema_migrations": ("SELECT length({}) AS version, NULL AS applied_at", "runs"),
+    "metadata": ("SELECT * EXCLUDE (title), {} AS title FROM kept", "show"),
 }
 
 
-@pytest.fixture(params=HOSTILE)
+@pytest.fixture(params=VIEWS)
 def given(request: pytest.FixtureRequest, made: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A library with something of theirs in it, and what that is called."""
+    """A library with something of theirs in it, and the command that meets it."""
     (tmp_path / "secret.txt").write_text(SECRET)
+    query, command = VIEWS[request.param]
     with duckdb.connect(made / "catalog.duckdb") as con:
-        for statement in HOSTILE[request.param]:
-            con.execute(statement.format(tmp_path / "secret.txt"))
-    return made, request.param
+        con.execute(f"ALTER TABLE {request.param} RENAME TO kept")
+        query = query.format(SECRETS.format(tmp_path / "secret.txt"))
+        con.execute(f"CREATE VIEW {request.param} AS {query}")
+    return made, command
 
 
-def test_a_catalog_with_questions_of_a_stranger_is_not_opened(
-    given: tuple[Path, str], run: Shell, tmp_path: Path
-) -> None:
-    folder, what = given
+def test_questions_of_a_stranger_read_no_file(given: tuple[Path, str], run: Shell) -> None:
+    folder, meets = given
     before = (folder / "catalog.duckdb").read_bytes()
-    (tmp_path / "photos").mkdir()
-    for command in (
-        ["status"],
-        ["failures"],
-        ["search", "title3"],
-        ["sql", "FROM photos"],
-        ["scan", tmp_path / "photos"],
-    ):
-        ran = run(*command, "--library", folder, code=13)
-        assert f"holds {what}, which no library of photoindex has" in ran.err
+    commands = {"failures": [], "runs": [], "show": [kept.sha(1)], "search": ["title3"], "sql": ["FROM photos"]}
+    for name, arguments in commands.items():
+        ran = run(name, *arguments, "--library", folder, code=13 if name == meets else None)
         assert SECRET not in ran.text + ran.err
+        if name == meets:
+            assert "its catalog asks for files that are not its own" in ran.err
     assert (folder / "catalog.duckdb").read_bytes() == before
 
 
-def test_a_check_says_what_it_holds(given: tuple[Path, str]) -> None:
-    folder, what = given
-    (finding,) = check(folder, load_registry(), folder / "no models")
-    assert (finding.level, finding.code) == ("problem", "catalog_damaged")
-    assert what in finding.message
-
-
-def test_a_process_that_writes_refuses_it_too(given: tuple[Path, str]) -> None:
-    with pytest.raises(LibraryForeign), Library.writing(given[0]):
-        pass
+def test_a_scan_does_not_go_on_in_such_a_library(made: Path, run: Shell, tmp_path: Path) -> None:
+    with duckdb.connect(made / "catalog.duckdb") as con:
+        con.execute("ALTER TABLE schema_migrations RENAME TO kept")
+        con.execute(f"CREATE VIEW schema_migrations AS SELECT length({SECRETS.format('/x')}) AS version")
+    (tmp_path / "photos").mkdir()
+    assert "not its own" in run("scan", tmp_path / "photos", "--library", made, code=13).err
 
 
 # Macros shadow functions of the system, but reach no other file.
@@ -97,7 +78,7 @@ def test_macros_of_a_stranger_reach_no_file(shadowed: Path) -> None:
     for writable in (False, True):
         catalog = CatalogFile(shadowed / "catalog.duckdb", writable)
         for asked in ("lower('A')", "starts_with('a', 'b')", "coalesce_secret()"):
-            with pytest.raises(duckdb.PermissionException), catalog.read() as con:
+            with pytest.raises(LibraryForeign), catalog.read() as con:
                 con.execute(f"SELECT {asked}").fetchall()
 
 
@@ -105,7 +86,7 @@ def test_what_a_catalog_says_cannot_be_written_elsewhere(made: Path, tmp_path: P
     for writable in (False, True):
         catalog = CatalogFile(made / "catalog.duckdb", writable)
         for statement in ("COPY files TO '{}'", "ATTACH '{}' AS other", "SET enable_external_access = true"):
-            with pytest.raises((duckdb.PermissionException, duckdb.InvalidInputException)), catalog.read() as con:
+            with pytest.raises((LibraryForeign, duckdb.InvalidInputException)), catalog.read() as con:
                 con.execute(statement.format(tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
 

@@ -55,7 +55,7 @@ class LibraryCorrupt(PhotoindexError):
 
 
 class LibraryForeign(LibraryCorrupt):
-    """The library at {} is not opened: its catalog holds {}, which no library of photoindex has. Who made it could read other files of yours with it. Your photos are untouched; bring a backup back with `photoindex restore FILE --force`, or move that folder away and scan again."""
+    """The library at {} is not used: its catalog asks for files that are not its own ({}). No library of photoindex does, and nothing of them was read. Your photos are untouched; bring a backup back with `photoindex restore FILE --force`, or move that folder away and scan again."""
 
 
 class LibraryUnreadable(PhotoindexError):

@@ -24,7 +24,6 @@ from photoindex.errors import (
     LibraryTooNew,
     LibraryUnreadable,
 )
-from photoindex.store.foreign import foreign_views
 from photoindex.store.migrations import SCHEMA, migrate, schema_version
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class CatalogFile:
                 engine.execute(f"DETACH {_NAME}")
 
     def _attach(self, engine: DuckDBPyConnection) -> None:
-        """Raises LibraryNotFound, LibraryBusy, LibraryTooNew, LibraryForeign and what `_upgrade` does."""
+        """Raises LibraryNotFound, LibraryBusy, LibraryTooNew and what `_upgrade` does."""
         if not self.path.is_file():
             raise LibraryNotFound(self.path.parent)
         self._stand_back()
@@ -212,14 +211,12 @@ class CatalogFile:
             time.sleep(_RETRY_S)
 
     def _is_older(self, con: DuckDBPyConnection) -> bool:
-        """Whether a reader has to bring the library up to date first. Raises LibraryTooNew, LibraryForeign.
+        """Whether a reader has to bring the library up to date first. Raises LibraryTooNew.
 
         Once is enough: a program that upgrades the library meanwhile leaves what older ones read.
         """
         if self._known:
             return False
-        if odd := foreign_views(con):
-            raise LibraryForeign(self.path.parent, odd[0])
         version = schema_version(con)
         if version > SCHEMA:
             raise LibraryTooNew(self.path.parent, version, SCHEMA)
@@ -246,6 +243,8 @@ class CatalogFile:
         unsound = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
         try:
             yield
+        except duckdb.PermissionException as error:
+            raise LibraryForeign(self.path.parent, _first_line(error)) from error
         except (*unsound, duckdb.TransactionException) as error:
             raise self._explain(error) from error
         except duckdb.Error as error:

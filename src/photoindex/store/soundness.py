@@ -14,7 +14,7 @@ from photoindex.records import photo_id_of
 from photoindex.store.arrow import delete_matching, insert, to_arrow
 from photoindex.store.connection import CatalogFile
 from photoindex.store.facts import FACT_TABLES
-from photoindex.store.foreign import foreign_macros, foreign_views, tables_of
+from photoindex.store.foreign import foreign_code, tables_of
 from photoindex.store.migrations import migrate
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def foreign_objects(path: Path) -> list[str]:
         ours = set(tables_of(fresh))
     config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
     with contextlib.closing(duckdb.connect(path, read_only=True, config=config)) as con:
-        return sorted({*foreign_views(con), *foreign_macros(con), *tables_of(con)} - ours)
+        return sorted({*foreign_code(con), *tables_of(con)} - ours)
 
 
 def foreign_schema(file: CatalogFile) -> list[str]:
