@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from apply_faults import clones_by_copying
 from photoindex.dupes import ApplyOptions, Done, apply_plan, undo
 from photoindex.dupes.journal import Journal
 from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
@@ -68,6 +72,27 @@ def _empty_catalog() -> bytes:
         with Library.writing(Path(folder)):
             pass
         return (Path(folder) / "catalog.duckdb").read_bytes()
+
+
+def catalog_open(folder: Path) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """DuckDB keeps an open file in memory: opening it again, as a library does, costs nothing."""
+    config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
+    return contextlib.closing(duckdb.connect(folder / "catalog.duckdb", config=config))
+
+
+@contextlib.contextmanager
+def which_makes(base: Path, patch: pytest.MonkeyPatch) -> Iterator[Callable[..., Setting]]:
+    """Makes settings below `base`, whose catalogs stay open."""
+    trash_in(base / "data", patch)
+    clones_by_copying(patch)
+    with contextlib.ExitStack() as stack:
+
+        def made(to: str = "quarantine") -> Setting:
+            setting = Setting(base, to)
+            stack.enter_context(catalog_open(setting.folder))
+            return setting
+
+        yield made
 
 
 class Setting:

@@ -14,16 +14,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from apply_faults import Faults, Killed, clones_by_copying, kill
-from applying import TARGETS, Setting, trash_in, tree
+from applying import TARGETS, Setting, catalog_open, trash_in, tree
 from photoindex.errors import LibraryBusy, LibraryNotWritable
 from photoindex.store.library import Library
 
@@ -53,13 +52,6 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     trash_in(tmp_path / "data", monkeypatch)
     clones_by_copying(monkeypatch)
     return Setting(tmp_path, request.param)
-
-
-@contextlib.contextmanager
-def catalog_open(setting: Setting) -> Iterator[None]:
-    """DuckDB keeps an open file in memory: opening it a second time costs nothing."""
-    with contextlib.closing(duckdb.connect(setting.folder / "catalog.duckdb")):
-        yield
 
 
 def raising(code: int) -> Callable[[], None]:
@@ -93,7 +85,7 @@ FAULTS = (
 def test_a_crash_at_any_step_of_apply_and_undo_loses_nothing(setting: Setting) -> None:
     before, known = tree(setting.photos), setting.known()
     crashes = 0
-    with catalog_open(setting):
+    with catalog_open(setting.folder):
         for crossing in (False, True) if setting.options.to in ("quarantine", "trash") else (False,):
             for undoing in (False, True):
                 for fault in FAULTS:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from conftest import Shell, draw, exif, shell
+from conftest import Shell, draw, exif
 from page import Page
 from photoindex.web import dupes_page
 
@@ -34,23 +34,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(folder / "twin.jpg", folder / "twin (1).jpg")
     shutil.copyfile(folder / "twin.jpg", os.fsencode(folder) + b"/" + BYTES)
     return folder
-
-
-@pytest.fixture(scope="module")
-def looked_at(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose library has these pictures, compared."""
-    home = tmp_path_factory.mktemp("looked at")
-    with pytest.MonkeyPatch.context() as patch:
-        run = shell(home, patch)
-        run.scan(pictures)
-        run("dupes")
-    return home
-
-
-@pytest.fixture
-def found(run: Shell, looked_at: Path) -> Shell:
-    shutil.copytree(looked_at, run.home)
-    return run
 
 
 def page_of(run: Shell, path: Path, *arguments: str | Path) -> Page:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from conftest import Shell, draw, shell
+from conftest import Shell, draw
 from terminal import on_terminal
 from test_preview import with_sixel
 
@@ -31,22 +31,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     large.resize((600, 450)).save(folder / "medium.jpg", quality=85)
     large.resize((400, 300)).save(folder / "small.jpg", quality=85)
     return folder
-
-
-@pytest.fixture(scope="module")
-def looked_at(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("looked at")
-    with pytest.MonkeyPatch.context() as patch:
-        run = shell(home, patch)
-        run.scan(pictures)
-        run("dupes")
-    return home
-
-
-@pytest.fixture
-def found(run: Shell, looked_at: Path) -> Shell:
-    shutil.copytree(looked_at, run.home)
-    return run
 
 
 def typing(*keys: str, first: Callable[[bytes], bytes] = lambda _: b"") -> Callable[[bytes], bytes]:

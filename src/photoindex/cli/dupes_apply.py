@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from photoindex.cli.options import LibraryOption, open_library
+from photoindex.cli.options import FormatOption, LibraryOption, NullOption, open_library
 from photoindex.errors import PhotoindexError, UsageError
-from photoindex.render.output import RowFormat
+from photoindex.render.output import Format, RowFormat
 from photoindex.render.text import note
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def apply(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and compare everything, and change nothing.")
     ] = False,
+    output: FormatOption = Format.table,
+    null: NullOption = False,
 ) -> None:
     """Let go what a plan lets go: into the library's quarantine, or where --to says. `photoindex undo` takes it back.
 
@@ -62,7 +64,7 @@ def apply(
     if to == "delete" and not dry_run:
         _ask(sound, yes)
     with _writing(library) as opened, _run(apply_plan(opened, sound, options)) as (number, done):
-        went, along_with, left = print_done(done)
+        went, along_with, left = print_done(done, output, null, to)
     _sum_up(options, number, (went, along_with, left))
     raise typer.Exit(1 if left else 0)
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from photoindex.dupes import AppliedRun, Done
 from photoindex.errors import PlanInvalid, UsageError
 from photoindex.pure.plans import COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
-from photoindex.render.output import PlanFormat, RowFormat, print_csv, print_json, print_paths, print_rows, print_table
+from photoindex.render.output import (
+    Format,
+    PlanFormat,
+    RowFormat,
+    plain,
+    print_csv,
+    print_json,
+    print_paths,
+    print_rows,
+    print_table,
+)
 from photoindex.render.text import note, size
 
 
@@ -36,24 +47,55 @@ def note_plan(plan: Plan) -> None:
     note(f"{told} {'group' if len(plan.groups) == 1 else 'groups'} may go ({tiers}): {size(plan.frees)}.")
 
 
-def print_done(done: Iterable[Done | str]) -> tuple[int, int, int]:
-    """The path of each file that went (or came back) on stdout, each that did not with the reason on stderr.
+def print_done(
+    done: Iterable[Done | str], output: Format = Format.table, null: bool = False, to: str = ""
+) -> tuple[int, int, int]:
+    """What became of each file on stdout, as soon as it is done (JSON when all are); as a table or paths only of those
+    that went (or came back), and what went along. Each that did not is told with the reason on stderr.
 
-    Returns how many did, how many went along with them, and how many did not.
+    `to`: where they go. Returns how many did, how many went along with them, and how many did not.
     """
     went, along, left = 0, 0, 0
-    for item in done:
-        if isinstance(item, str):
-            continue
-        if item.problem is None:
-            went += 1
-            along += len(item.along)
-            print_paths([item.path, *item.along], null=False)
-        else:
-            left += 1
-        if item.problem or item.note:
-            note(f"{item.path}: {item.problem or item.note}")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal went, along, left
+        for item in done:
+            if isinstance(item, str):
+                continue
+            went, along, left = went + (not item.problem), along + len(item.along), left + bool(item.problem)
+            if item.problem or item.note:
+                note(f"{item.path}: {item.problem or item.note}")
+            yield {
+                "path": item.path,
+                "to": None if item.problem else to,
+                "bytes": item.bytes,
+                "along": item.along,
+                "problem": item.problem,
+                "note": item.note or None,
+            }
+
+    match Format.paths if null else output:
+        case Format.json:
+            _print_array(rows())
+        case Format.ndjson:
+            for row in rows():
+                print(json.dumps(plain(row)), flush=True)
+        case Format.csv:
+            print_csv(rows(), ("path", "to", "bytes", "along", "problem", "note"))
+        case _:
+            for row in rows():
+                print_paths([] if row["problem"] else [row["path"], *row["along"]], null)
     return went, along, left
+
+
+def _print_array(rows: Iterable[dict[str, Any]]) -> None:
+    """However it ends: what was done to files by then is told."""
+    told = []
+    try:
+        for row in rows:
+            told.append(row)
+    finally:
+        print_json(told)
 
 
 def print_runs(runs: Sequence[AppliedRun], output: RowFormat) -> None:
