@@ -4,6 +4,9 @@
     python scripts/bench_search.py --photos 100000 --width 1024 # as in docs/benchmarks.md
     python scripts/bench_search.py --photos 1000000 --width 1024 --keep /big/disk/library --alone
 
+With --keep the library stays, and the same command measures it again. --make only makes it, and goes on where a making
+was broken off.
+
 Photos are synthetic: vectors in clusters, tags and text of a vocabulary with Zipf's frequencies. The encoding of the
 query is left out: it depends on the model. Shown are wall and processor milliseconds (of all threads, user and system),
 the median and the worst of the queries; on a busy machine only the processor's mean something.
@@ -42,6 +45,8 @@ from photoindex.store.vectors import image_table
 
 MODEL = "bench"
 _BATCH = 5_000
+_PART = 100_000  # photos that one process adds: what memory it took is given back with it
+_MADE = "bench-made"  # a file that says that the library is whole
 _WORDS = 40_000
 _QUERIES = 30
 _START = datetime(2005, 1, 1)
@@ -69,53 +74,77 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--keep", type=Path, help="make the library there, or use the one that is there")
+    parser.add_argument("--make", action="store_true", help="only make the library of --keep, or go on making it")
     parser.add_argument("--alone", action="store_true", help="without the other ways, which need much memory")
     parser.add_argument("--cold", metavar="LIBRARY", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.make and options.keep is None:
+        parser.error("--make needs --keep, the place to make the library in")
     if options.cold:
-        from photoindex.cli.lean import leave_out_pandas
+        from photoindex.cli.lean import short_command
 
-        leave_out_pandas()  # as the command does
+        short_command()  # as the command does
         _search(Library.open(options.cold), _question(0, options.width))
         return
     with tempfile.TemporaryDirectory(prefix="photoindex-bench-") as temporary:
         folder = options.keep or Path(temporary) / "library"
-        if not (folder / "catalog.duckdb").exists():
-            command = [sys.executable, "-c", _MAKE, str(Path(__file__).parent), str(folder)]
-            _timed(
-                "making the library",
-                lambda: subprocess.run([*command, str(options.photos), str(options.width)], check=True),
-            )
-        measure(folder, options.width, Path(temporary), alone=options.alone)
-
-
-# In a process of its own, with pandas where a library wants it: what a scan loads is no part of a search.
-_MAKE = "import sys; sys.path.insert(0, sys.argv[1]); import bench_search as b; from pathlib import Path; "
-_MAKE += "b.make_library(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))"
+        if not (folder / _MADE).exists():
+            _timed("making the library", lambda: make_library(folder, options.photos, options.width))
+        if not options.make:
+            measure(folder, options.width, Path(temporary), alone=options.alone)
 
 
 # -- a library
 
+# With pandas where a library wants it: what a scan loads is no part of a search.
+_APART = "import sys; sys.path.insert(0, sys.argv[1]); import bench_search as b; "
+_APART += "getattr(b, sys.argv[2])(b.Path(sys.argv[3]), *map(int, sys.argv[4:]))"
+
 
 def make_library(folder: Path, photos: int, width: int) -> None:
-    """A library of synthetic photos, indexed as a scan does it."""
-    words = _words()
+    """A library of synthetic photos, indexed as a scan does it; one that was begun is gone on with."""
+    for upto in [*range(_PART, photos, _PART), photos]:
+        _apart("add_photos", folder, upto, width)
+    _apart("finish", folder, width)
+    (folder / _MADE).touch()
+
+
+def _apart(name: str, folder: Path, *numbers: int) -> None:
+    """A function of this file in a process of its own."""
+    command = [sys.executable, "-c", _APART, str(Path(__file__).parent), name, str(folder), *map(str, numbers)]
+    subprocess.run(command, check=True)
+
+
+def add_photos(folder: Path, upto: int, width: int) -> None:
+    """Those that the library lacks of the first `upto` photos."""
+    words, began = _words(), time.perf_counter()
     with Library.writing(folder) as library:
         library.catalog.set_setting("embedding_model", MODEL)
-        for first in range(0, photos, _BATCH):
-            many = range(first, min(first + _BATCH, photos))
+        for first in range(len(library.catalog.photo_ids()), upto, _BATCH):
+            many = range(first, min(first + _BATCH, upto))
             batch = list(_photos(many, words))
             vectors = pictures(len(many), width, first)
             library.vectors.put_images(MODEL, {item.photo_id: v for item, v in zip(batch, vectors, strict=True)})
             library.save(batch)
             write_due_documents(library, more_to_come=True)
-            if first % 100_000 == 0:
-                library.vectors.compact()
-                print(f"  {many.stop:,} photos", file=sys.stderr, flush=True)
+        library.vectors.compact()
+    _tell(f"  {upto:,} photos", began)
+
+
+def finish(folder: Path, width: int) -> None:
+    """What the end of a scan does."""
+    began = time.perf_counter()
+    with Library.writing(folder) as library:
         write_due_documents(library)
         library.vectors.compact()
         _timed("  of it the vector index", lambda: library.vectors.keep_index(image_table(MODEL)))
         _measure_background(library, width)
+    _tell("  its end", began)
+
+
+def _tell(what: str, began: float) -> None:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{what}: {time.perf_counter() - began:.0f} s, {most:.2f} GB", file=sys.stderr, flush=True)
 
 
 def _words() -> list[str]:

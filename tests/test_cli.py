@@ -280,3 +280,29 @@ def test_a_library_named_before_the_command_is_that_of_the_command(filled: Shell
     assert "No library" in filled("--library", tmp_path / "none", "collections", "list", code=10).err
     given = ("--library", filled.folder)
     assert filled("--library", tmp_path / "none", "collections", "list", *given, "--format", "json").json == []
+
+
+def test_a_short_command_ends_at_once_with_all_that_it_had_to_do(filled: Shell) -> None:
+    script = """
+import atexit, os, sys
+from photoindex.cli import run
+class Last:
+    def __del__(self, write=os.write):
+        write(2, b"taken apart\\n")
+last = Last()
+atexit.register(print, "at its end", file=sys.stderr)
+sys.argv[0] = "photoindex"
+run()
+"""
+
+    def ended(*arguments: str) -> tuple[int, str, str]:
+        env = {**os.environ, "PHOTOINDEX_LIBRARY": str(filled.folder)}
+        ran = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, env=env)
+        return ran.returncode, os.fsdecode(ran.stdout), os.fsdecode(ran.stderr)
+
+    paths = ("--mode", "keyword", "--format", "paths", "-0")
+    assert ended("search", "receipt", *paths) == (0, f"{ODD}\0", "at its end\n")
+    code, out, err = ended("search", "(", *paths)
+    assert (code, out, err.splitlines()[-1]) == (2, "", "at its end")
+    code, out, err = ended("failures", "--count")  # what may do more ends as any program does
+    assert (code, out, err.splitlines()[-2:]) == (0, "1\n", ["at its end", "taken apart"])

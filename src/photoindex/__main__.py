@@ -1,6 +1,6 @@
 """python -m photoindex"""
 
-from photoindex.cli import main
+from photoindex.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -1,5 +1,5 @@
 """The command line: parse, open the library, call one function, render. `main` maps errors to exit codes."""
 
-from photoindex.cli.app import main
+from photoindex.cli.app import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

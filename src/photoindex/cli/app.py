@@ -10,6 +10,7 @@ import typer
 import photoindex
 from photoindex.cli.commands import Commands
 from photoindex.cli.crash import DEBUG, remembering, report_crash
+from photoindex.cli.lean import end_soon
 from photoindex.cli.native import show_native_crashes
 from photoindex.cli.options import LibraryOption
 from photoindex.cli.upgrades import tell_of_upgrades
@@ -81,6 +82,15 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - Python itself would exit with 1: "done, with problems"
             report_crash(error, recent, _command_words(typer.main.get_command(app)))
             sys.exit(2)
+
+
+def run() -> None:
+    """The program: `main`, and after a short command the end of the process at once."""
+    try:
+        main()
+    except SystemExit as end:
+        end_soon(end)
+        raise
 
 
 def _command_words(command: Any) -> set[str]:

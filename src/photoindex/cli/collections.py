@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from photoindex.cli.lean import leave_out_pandas
+from photoindex.cli.lean import short_command
 from photoindex.cli.options import (
     FormatOption,
     LibraryOption,
@@ -124,7 +124,7 @@ def show(
     null: NullOption = False,
 ) -> None:
     """List the photos of a collection, newest first."""
-    leave_out_pandas()
+    short_command()
     from photoindex import saved
     from photoindex.pure.query.tree import Field, Text
     from photoindex.render.results import print_hits
@@ -151,7 +151,7 @@ def merge(
     models: ModelsOption = None,
 ) -> None:
     """Put the photos of other collections into one; of smart ones those that they hold now."""
-    leave_out_pandas()
+    short_command()
     from photoindex import saved
 
     opened, settings = open_library(library, models)
@@ -255,7 +255,7 @@ def _photos(
     photos: list[str] | None, query: str | None, limit: int, null: bool, name: str | None, models: str | None
 ) -> list[str]:
     """The SHA-256 of what was named, each once."""
-    leave_out_pandas()
+    short_command()
     from photoindex import saved
 
     if sum((bool(photos), query is not None, null)) != 1:

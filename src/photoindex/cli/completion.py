@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from photoindex.cli.lean import short_command
 from photoindex.config import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def complete_model(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _quietly(find: Callable[[], list[str]]) -> list[str]:
+    short_command()
     try:
         return find()
     except Exception:  # noqa: BLE001 - a message would be written into the line that is being typed

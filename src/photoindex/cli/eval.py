@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from photoindex.cli.lean import leave_out_pandas
+from photoindex.cli.lean import short_command
 from photoindex.cli.options import LibraryOption, ModelsOption, ObjectFormatOption, open_library, registry_of
 from photoindex.errors import UsageError
 from photoindex.render.output import ObjectFormat
@@ -60,7 +60,7 @@ def run(
     output: ObjectFormatOption = ObjectFormat.table,
 ) -> None:
     """Ask every query of FILE and score the answers, by mode and type of query."""
-    leave_out_pandas()
+    short_command()
     from photoindex.evaluate import MODES, evaluate, read_questions
     from photoindex.render.evaluating import print_evaluation, problems
 
@@ -88,7 +88,7 @@ def record(
     limit: Annotated[int, typer.Option(min=1, help="So many photos are shown to choose from.")] = 20,
 ) -> None:
     """Search as you do, say which photos are right, and keep that as a question for later."""
-    leave_out_pandas()
+    short_command()
     from photoindex.evaluate import Question, add_question, read_questions
 
     opened, settings = open_library(library, models)

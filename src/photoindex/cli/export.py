@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from photoindex.cli.lean import leave_out_pandas
+from photoindex.cli.lean import short_command
 from photoindex.cli.options import LibraryOption, ModelsOption, open_library, registry_of
 from photoindex.cli.query import QueryCommand, query_of
 from photoindex.errors import UsageError
@@ -56,7 +56,7 @@ def export(
     output: Annotated[RowFormat, typer.Option("--format", help="How what was copied is listed.")] = RowFormat.table,
 ) -> None:
     """Write what a query finds as a table, or copy or link the files into a folder. Moves and overwrites nothing."""
-    leave_out_pandas()
+    short_command()
     from photoindex.search import SearchOptions, chosen
 
     if to is not To.folder and (link or dry_run):

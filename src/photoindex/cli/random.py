@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from photoindex.cli.lean import leave_out_pandas
+from photoindex.cli.lean import short_command
 from photoindex.cli.options import (
     FormatOption,
     IdsOption,
@@ -40,7 +40,7 @@ def random(
     sheet: SheetOption = None,
 ) -> None:
     """Show photos by chance, of all or of what a query finds."""
-    leave_out_pandas()
+    short_command()
     from photoindex.search import SearchOptions, pick
 
     showing = Showing(output, null, ids, preview=preview, sheet=sheet, browser=browser)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from photoindex.cli.completion import complete_query
-from photoindex.cli.lean import leave_out_pandas
+from photoindex.cli.lean import short_command
 from photoindex.cli.options import (
     CountOption,
     FormatOption,
@@ -89,7 +89,7 @@ def search(
     save: SaveOption = None,
 ) -> None:
     """Find photos by what they show, the text in them, their tags, names, places, dates and cameras."""
-    leave_out_pandas()
+    short_command()
     from photoindex.search import SearchOptions, find
 
     showing = Showing(output, null, ids, count, explain, preview, sheet, browser)
@@ -168,7 +168,7 @@ def similar(
     explain: ExplainOption = False,
 ) -> None:
     """Find photos that look like one: one of the library, or any picture file."""
-    leave_out_pandas()
+    short_command()
     from photoindex.search import SearchOptions
     from photoindex.search import similar as find
 

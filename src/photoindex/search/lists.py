@@ -126,13 +126,13 @@ def ranked_lists(library: Library, asked: Asked, models: Models, options: Search
     depth = max(MIN_DEPTH, DEPTH_FACTOR * options.limit) if options.limit else DEEPEST
     lists = {}
     with ThreadPoolExecutor(2) as pool:
+        # The last list first: it takes longest, above all where the model has to be loaded.
+        last = {} if options.mode == "keyword" else {"vector": pool.submit(by_meaning, library, asked, models, depth)}
         jobs = {}
         if options.mode != "semantic":
             jobs["text"] = pool.submit(by_words, library, asked, options)
             jobs["tags"] = pool.submit(by_tag, library, asked, options)
-        if options.mode != "keyword":
-            jobs["vector"] = pool.submit(by_meaning, library, asked, models, depth)
-        for name, job in jobs.items():
+        for name, job in (jobs | last).items():
             try:
                 lists[name] = job.result()
             except NoVectors as error:
