@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from photoindex.models.spec import InstalledModel, ModelSpec
@@ -66,16 +65,6 @@ def random_weights(sizes: dict[str, Any]) -> dict[str, torch.Tensor]:
         if "norm" in name.lower() and name.endswith(".weight"):
             weights[name] += 1
     return weights | {"reweight_scale": torch.tensor(3.0)}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `models pull` leaves it, with a small network of random weights for pictures of 64 pixels."""
-    folder = tmp_path_factory.mktemp("ram")
-    torch.save({"model": random_weights(SMALL), "optimizer": {}, "epoch": 1}, folder / "weights.pth")
-    (folder / "tags.txt").write_text("\n".join(NAMES))
-    (folder / "thresholds.txt").write_text("0.2\n0.2\n0.2\n0.2\n0.2\n1.0")
-    return folder
 
 
 def installed(folder: Path, **changes: Any) -> InstalledModel:

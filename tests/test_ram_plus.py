@@ -27,6 +27,7 @@ from photoindex.steps.ram_plus import FLOOR, KEPT, RamPlusTags, read_thresholds
 from ram_plus_model import (
     LARGE,
     NAMES,
+    SMALL,
     above,
     installed,
     noise,
@@ -36,10 +37,19 @@ from ram_plus_model import (
     shown,
 )
 
-pytest_plugins = ("ram_plus_model",)
 SHARED = Path(__file__).parents[2] / "shared"
 ORACLE = SHARED / "ram_plus_oracle"
 needs_oracle = pytest.mark.skipif(not ORACLE.is_dir(), reason="the reference's numbers are not on this machine")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `models pull` leaves it, with a small network of random weights for pictures of 64 pixels."""
+    folder = tmp_path_factory.mktemp("ram")
+    torch.save({"model": random_weights(SMALL), "optimizer": {}, "epoch": 1}, folder / "weights.pth")
+    (folder / "tags.txt").write_text("\n".join(NAMES))
+    (folder / "thresholds.txt").write_text("0.2\n0.2\n0.2\n0.2\n0.2\n1.0")
+    return folder
 
 
 # --- the reference's numbers ---------------------------------------------------------------------------------------
