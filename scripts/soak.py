@@ -158,12 +158,11 @@ class Soak:
 
     def _waited_for(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         """What a scan says; once the run is to end, so is the scan."""
-        while True:
-            try:
+        while not self.over.is_set():
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.communicate(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                if self.over.is_set():
-                    process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        return process.communicate()
 
     def _search(self, over: threading.Event) -> None:
         """Other processes ask the whole time; none may fail once there is a library."""

@@ -30,3 +30,10 @@ def test_a_library_under_load_keeps_its_counts_and_takes_no_more_memory_and_file
     told = last_lines("soak.py", "--files", "200", "--repeats", "8", cwd=tmp_path)
     assert "half deleted" in told
     assert told.endswith("Wrong: 0\n")
+
+
+@pytest.mark.slow
+def test_a_long_run_that_is_ended_early_tells_what_it_has_done(tmp_path: Path) -> None:
+    told = last_lines("soak.py", "--files", "2000", "--seconds", "1", cwd=tmp_path)
+    assert "Ended early in: first, after" in told
+    assert told.endswith("Wrong: 0\n")
