@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 from conftest import QUICK, Shell, draw
 from photoindex.errors import UsageError
 from photoindex.render.answers import value_as_json
+from photoindex.store.connection import CatalogFile
 from photoindex.store.library import Library
 from photoindex.store.sql import ask_sql
 from photoindex.store.views import VIEWS
@@ -53,6 +55,13 @@ def test_every_view_can_be_asked_and_is_documented_with_its_columns(scanned: She
         *("CALL enable_logging(storage = 'file', storage_path = '{out}')", "LOAD httpfs", "SELECT * FROM statement"),
         *("SELECT nextval('run_ids')", "FROM parquet_scan('{secret}')", "SELECT * FROM sniff_csv('{secret}')"),
         *("EXPLAIN ANALYZE DELETE FROM settings", "SELECT 1; DELETE FROM settings", "BEGIN", "USE memory"),
+        *("FROM enable_logging(storage := 'file', storage_path := '{out}')", "FROM read_duckdb('{secret}')"),
+        *(
+            "FROM query('FROM read_csv(''{secret}'')')",
+            "FROM enable_profiling(format = 'json')",
+            "FROM duckdb_secrets()",
+        ),
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM read_csv(''{secret}'')'))",
     ],
 )
 def test_nothing_is_changed_and_nothing_else_is_read(scanned: Shell, tmp_path: Path, statement: str) -> None:
@@ -116,3 +125,21 @@ def test_a_writer_may_ask_and_still_cannot_write(scanned: Shell) -> None:
 
 def test_without_a_library_it_says_so(run: Shell) -> None:
     assert "No library" in run("sql", "SELECT 1", code=10).err
+
+
+def test_what_a_question_has_no_memory_for_goes_beside_the_catalog_and_is_gone_after(
+    scanned: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    file, seen = CatalogFile(scanned.folder / "catalog.duckdb", writable=False), set[str]()
+    before = sorted(os.listdir(scanned.folder))
+    with file.read() as con:
+        con.execute("SET memory_limit = '40MB'")
+        con.execute("CREATE TEMP TABLE many AS SELECT hash(range) AS a, hash(range + 1) AS b FROM range(5000000)")
+        seen.update(os.listdir(scanned.folder))
+    assert seen - set(before) == {"catalog.duckdb.tmp"}
+    assert os.listdir() == []
+    del con, file
+    gc.collect()
+    assert sorted(os.listdir(scanned.folder)) == before

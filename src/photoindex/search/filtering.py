@@ -15,7 +15,6 @@ from photoindex.conditions import All, Among, Any, Between, Condition, Known, No
 from photoindex.errors import QueryInvalid
 from photoindex.pure.collection_names import key_of
 from photoindex.pure.fold import document, fold, tokens
-from photoindex.pure.grouping import near_groups
 from photoindex.pure.query.fields import FORMATS, did_you_mean, nearest
 from photoindex.pure.query.tree import And, Dates, Field, Near, Node, Not, Number, Or, Phrase, Sum, Text, Word, quote
 from photoindex.pure.query.values import bounds, interval
@@ -112,6 +111,8 @@ class Filtering:
         return All((no_camera, Any((Among(named), All((OneOf("format", ("PNG",)), OneOf("pixels", sizes)))))))
 
     def _near_copies(self) -> set[int]:
+        from photoindex.pure.grouping import near_groups  # few searches ask, and each would load it
+
         rows = self._library.queries.hashes()
         kinds = ([row.pdq for row in rows], [row.pdq_own for row in rows])
         bits = [np.frombuffer(b"".join(kind), np.uint8).reshape(-1, 32) for kind in kinds]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -164,7 +165,9 @@ class CatalogFile:
         import duckdb
 
         if self._engine is None:
-            self._engine = duckdb.connect(":memory:")
+            # What a question has no memory for goes beside the catalog, not into the folder that somebody is in.
+            self._engine = duckdb.connect(":memory:", config={"temp_directory": f"{self.path}.tmp"})
+            weakref.finalize(self, self._engine.close)  # also where the process ends at once
             if not self._is_free:
                 own = ", ".join("'" + f"{self.path}{end}".replace("'", "''") + "'" for end in _BESIDE)
                 self._engine.execute(f"SET allowed_paths = [{own}]")
