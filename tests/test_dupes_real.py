@@ -59,6 +59,32 @@ def test_hardly_any_two_pictures_share_a_group(groups: list[Group], truth: Truth
     assert every > 300
 
 
+def test_mere_copies_are_re_encoded_at_most(groups: list[Group], truth: Truth) -> None:
+    kinds = ("resized", "recompressed", "format", "EXIF orientation 6", "exact copy")
+    member_of = {Path(member.photo.path).name: member for group in groups for member in group.members}
+    copies = [copy for _, copy in truth.copies(lambda row: row["transformation"] in kinds)]
+    assert not [copy for copy in copies if member_of[Path(copy).name].tier == "edited"]
+    assert len(copies) >= 25
+
+
+@pytest.mark.parametrize("family", [{f"m0{n}.jpg" for n in range(37, 45)}, {f"o0{n}.avif" for n in range(23, 27)}])
+def test_copies_with_another_small_label_in_the_middle_are_edited(groups: list[Group], family: set[str]) -> None:
+    (group,) = (g for g in groups if family == {Path(member.photo.path).name for member in g.members})
+    assert (group.tier, {link.tier for link in group.links}) == ("edited", {"edited"})
+    assert all("something in it differs" in link.differs for link in group.links)
+
+
+def test_the_original_is_kept(groups: list[Group], truth: Truth) -> None:
+    """Of what was made from it; which of the others was there first nobody knows."""
+    made = [row["group"] for row in truth.rows if row["group"].startswith("grp") and row["expectation"] == "group"]
+    for family in made:
+        rows = [row for row in truth.rows if row["group"] == family]
+        originals = {row["file"] for row in rows if row["relation"] in ("original", "exact")}
+        (group,) = (g for g in groups if g.tier in DUPLICATES and truth.original[family] in names([g])[0])
+        assert Path(group.members[0].photo.path).relative_to(PHOTOS.resolve()).as_posix() in originals
+    assert len(made) == 6
+
+
 def test_exact_copies_are_identical_and_equal_pixels_are_told(groups: list[Group], truth: Truth) -> None:
     exact = truth.copies(lambda row: row["relation"] == "exact")
     tier_of = {next(iter(names([group], TIERS))): group for group in groups}

@@ -42,7 +42,7 @@ def later(seconds: float) -> DupeFacts:
         pytest.param(SHOT, later(7), Evidence(0, SAME, True), "same-pixels", id="equal pixels, other date"),
         pytest.param(BARE, BARE, Evidence(4, SAME, False), "re-encoded", id="same picture"),
         pytest.param(BARE, SHOT, Evidence(120, SAME), "re-encoded", id="same picture far by hash"),
-        pytest.param(BARE, BARE, Evidence(4, replace(SAME, colour=20.0)), "edited", id="other colours"),
+        pytest.param(BARE, BARE, Evidence(4, replace(SAME, tone=20.0)), "edited", id="other colours"),
         pytest.param(BARE, BARE, Evidence(120, replace(SAME, turn=1)), "edited", id="mirrored"),
         pytest.param(SHOT, later(0), Evidence(2, SAME), "re-encoded", id="same second"),
         pytest.param(SHOT, later(1), Evidence(2, SAME), "burst", id="a second later"),
@@ -106,12 +106,18 @@ def test_a_picture_within_another_is_the_same_an_overlap_is_not(covers: tuple[fl
     assert is_same_picture(replace(SAME, whole=False, covers_a=covers[0], covers_b=covers[1])) is same
 
 
+def test_something_differs_where_it_stands_out_from_what_compression_did() -> None:
+    for spot, noise, differs in ((7.4, 0.1, True), (3.8, 0.1, False), (9.0, 0.5, False), (21.0, 0.5, True)):
+        expected = ("something in it differs",) if differs else ()
+        assert edits(replace(SAME, spot=spot, noise=noise, agreement=0.95)) == expected
+
+
 def test_edits_are_named() -> None:
     assert edits(SAME) == ()
     assert edits(replace(SAME, turn=5)) == ("turned by 90 degrees clockwise",)
     assert edits(replace(SAME, whole=False, covers_b=0.8)) == ("one shows 80 % of the other",)
     assert edits(replace(SAME, whole=False, angle=-3.0, covers_a=0.975)) == ("turned by 3 degrees",)
-    assert edits(replace(SAME, colour=30.0, agreement=0.9)) == (
+    assert edits(replace(SAME, tone=30.0, spot=7.0)) == (
         "other colours or brightness",
         "something in it differs",
     )
@@ -181,6 +187,20 @@ def test_bytes_of_different_formats_are_compared_loosely() -> None:
     jpeg, heic = Copy("/p/a.jpg", BARE), Copy("/p/bb.heic", replace(BARE, format="HEIF", size=800))
     assert kept(jpeg, heic) == ("/p/a.jpg", "its path is the shortest")
     assert kept(jpeg, Copy("/p/bb.heic", replace(BARE, format="HEIF", size=3000)))[1] == "it is compressed less"
+
+
+def test_bytes_of_one_format_are_compared_as_they_are_whatever_else_is_there() -> None:
+    original, brighter = Copy("/p/original.jpg", BARE), Copy("/p/b.jpg", replace(BARE, size=850, sharpness=9.0))
+    avif = Copy("/p/sub/c.avif", replace(BARE, format="AVIF", size=300))
+    reason = "it is compressed less; it is JPEG, and no camera writes AVIF"
+    assert kept(original, brighter, avif) == ("/p/original.jpg", reason)
+
+
+def test_what_has_lost_tones_is_not_kept_for_its_bytes() -> None:
+    brighter = Copy("/p/a.jpg", replace(BARE, size=2000, sharpness=9.0), clipped=True)
+    assert kept(brighter, Copy("/p/b.jpg", BARE)) == ("/p/b.jpg", "it still has tones that others have lost")
+    larger = replace(brighter, facts=replace(BARE, width=800, height=600))
+    assert kept(larger, Copy("/p/b.jpg", BARE))[0] == "/p/a.jpg"
 
 
 def test_a_frame_makes_a_picture_larger_and_no_better() -> None:

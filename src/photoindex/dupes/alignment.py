@@ -30,6 +30,11 @@ _PIXELS_OFF = 3.0
 _LEAST_OVERLAP = 2500  # pixels
 _LEAST_MARGIN, _PLAIN = 0.02, 6.0  # share of the picture; standard deviation of a channel
 _TILE = 15
+_SMOOTHED = 4.0  # pixels: what is left of a difference is of colours and brightness, not of lost detail
+_SPOT, _INSIDE = 9, 0.95  # side of a window in pixels; share of it that must lie where both are
+_END, _INNER = 2, 10  # levels from the end of the scale: at it, and away from it
+_TONES = 6.0  # standard deviation of levels
+_LEAST_LOST = 0.01  # share of the picture
 _DETAIL = 2.0  # standard deviation of grey levels above which a part of a picture has detail
 
 
@@ -166,13 +171,41 @@ def _agreement(a: Uint8Image, b: Uint8Image, where: Mask) -> dict[str, Any]:
     fine_a, fine_b = _fine(gray_a), _fine(gray_b)
     if not where.any():
         return {"correlation": 0.0, "agreement": 0.0, "colour": 255.0, "texture": 0.0}
-    colour = np.abs(a.astype(np.float32) - b.astype(np.float32)).mean(axis=2)[where].mean()
+    spot, noise = _contradicted(fine_a, fine_b, where)
+    apart = np.where(where[:, :, None], a.astype(np.float32) - b.astype(np.float32), 0.0)
+    share = np.maximum(cv2.GaussianBlur(where.astype(np.float32), (0, 0), _SMOOTHED), 1e-6)[where]
+    tone = np.abs(cv2.GaussianBlur(apart, (0, 0), _SMOOTHED)[where] / share[:, None]).mean()
     return {
         "correlation": round(_correlation(fine_a[where], fine_b[where]), 3),
         "agreement": round(_tiles_alike(fine_a, fine_b, where), 3),
-        "colour": round(float(colour), 2),
+        "colour": round(float(np.abs(apart[where]).mean()), 2),
+        "tone": round(float(tone), 2),
         "texture": round(float(min(fine_a[where].std(), fine_b[where].std())), 2),
+        "spot": round(spot, 2),
+        "noise": round(noise, 3),
+        "clipped": _clipped(a[where], b[where]),
     }
+
+
+def _clipped(a: Uint8Image, b: Uint8Image) -> str:
+    """Which of two, uint8 (n, 3), has lost tones of the other: brightening and contrast drive them to the end of the
+    scale. A picture that was made darker lies below the end where the other is at it, but has one tone there, too."""
+    lost_a, lost_b = _lost(a, b), _lost(b, a)
+    if max(lost_a, lost_b) < _LEAST_LOST or not max(lost_a, lost_b) > 2 * min(lost_a, lost_b):
+        return ""
+    return "a" if lost_a > lost_b else "b"
+
+
+def _lost(mine: Uint8Image, other: Uint8Image) -> float:
+    """The largest share, of any channel and end of the scale, where `mine` is at that end and `other` has tones."""
+    shares = [0.0]
+    for channel in range(3):
+        for at_end in (mine[:, channel] >= 255 - _END, mine[:, channel] <= _END):
+            tones = other[at_end, channel]
+            tones = tones[(tones > _INNER) & (tones < 255 - _INNER)]
+            if len(tones) and tones.std() >= _TONES:
+                shares.append(len(tones) / len(mine))
+    return max(shares)
 
 
 def _fine(gray: Gray) -> Gray:
@@ -191,19 +224,41 @@ def _correlation(a: Gray, b: Gray) -> float:
 
 def _tiles_alike(a: Gray, b: Gray, where: Mask) -> float:
     """The share of the detailed parts (windows of 15 x 15 pixels) whose detail correlates by a half and more."""
-    import cv2
-
-    inside = where.astype(np.float32)
-    weight = np.maximum(cv2.blur(inside, (_TILE, _TILE)), 1e-6)
-
-    def mean(values: Gray) -> Gray:
-        return np.asarray(cv2.blur(values * inside, (_TILE, _TILE)) / weight, np.float32)
-
-    mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    var_a, var_b, both, _ = _windows(a, b, where, _TILE)
     detailed = where & (np.maximum(var_a, var_b) > _DETAIL**2)
     if not detailed.any():
         return 0.0
-    both = np.sqrt(np.maximum(var_a, 0.0) * np.maximum(var_b, 0.0))
-    alike = (mean(a * b) - mean_a * mean_b) > 0.5 * both
-    return float((alike & (both > 0))[detailed].mean())
+    size = np.sqrt(var_a * var_b)
+    return float(((both > 0.5 * size) & (size > 0))[detailed].mean())
+
+
+def _contradicted(a: Gray, b: Gray, where: Mask) -> tuple[float, float]:
+    """How strong the detail is that one has and the other has not, in grey levels: where it is strongest, and what a
+    quarter of the picture exceeds.
+
+    In each window of 9 x 9 pixels the standard deviation of the stronger one times what it lacks of correlating:
+    blurring and sharpening change the strength of detail and leave its pattern, strong compression and shrinking harm
+    the pattern where detail is weak, but what was put in or taken out is strong, and unlike.
+    """
+    var_a, var_b, both, whole = _windows(a, b, where, _SPOT)
+    inside = where & (whole > _INSIDE)
+    if not inside.any():
+        return 0.0, 0.0
+    correlation = both / np.maximum(np.sqrt(var_a * var_b), 1e-3)
+    unlike = (np.sqrt(np.maximum(var_a, var_b)) * (1.0 - correlation))[inside]
+    return float(unlike.max()), float(np.percentile(unlike, 75))
+
+
+def _windows(a: Gray, b: Gray, where: Mask, side: int) -> tuple[Gray, Gray, Gray, Gray]:
+    """By pixel, of the window around it: the variances of both, their covariance, and the share of it that counts."""
+    import cv2
+
+    inside = where.astype(np.float32)
+    weight = cv2.blur(inside, (side, side))
+
+    def mean(values: Gray) -> Gray:
+        return np.asarray(cv2.blur(values * inside, (side, side)) / np.maximum(weight, 1e-6), np.float32)
+
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b = (np.maximum(mean(one * one) - its**2, 0.0) for one, its in ((a, mean_a), (b, mean_b)))
+    return var_a, var_b, mean(a * b) - mean_a * mean_b, np.asarray(weight, np.float32)

@@ -38,16 +38,15 @@ class Grouping:
         self._copies = [(k, row) for k, photo in enumerate(photos) for row in files[photo.photo_id]]
         self._first: dict[int, int] = {}
         self._framed: set[int] = set()
+        self._clipped: set[int] = set()
         for node, (k, _) in enumerate(self._copies):
             self._first.setdefault(k, node)
 
     def groups(self, related: Mapping[Pair, Related]) -> list[Group]:
         """All groups of the chosen tiers, by tier and then by what they free."""
-        self._framed = {
-            pair["ab".index(mine.seen.look.frame)]
-            for pair, mine in related.items()
-            if mine.tier in DUPLICATES and mine.seen.look and mine.seen.look.frame
-        }
+        looks = {pair: mine.seen.look for pair, mine in related.items() if mine.tier in DUPLICATES and mine.seen.look}
+        self._framed = {pair["ab".index(look.frame)] for pair, look in looks.items() if look.frame}
+        self._clipped = {pair["ab".index(look.clipped)] for pair, look in looks.items() if look.clipped}
         duplicates = self._duplicates(related)
         stands_for = {node: group[0] for group, _, _ in duplicates for node in group}
         found = [self._group(*group) for group in duplicates]
@@ -97,7 +96,7 @@ class Grouping:
 
     def _keeper_first(self, members: Sequence[int], wishes: Wishes) -> tuple[list[int], str]:
         found = [self._copies[node] for node in members]
-        copies = [Copy(row.path, self._photos[k], k in self._framed) for k, row in found]
+        copies = [Copy(row.path, self._photos[k], k in self._framed, k in self._clipped) for k, row in found]
         best, reason = choose(copies, wishes)
         return [members[best], *(node for node in members if node != members[best])], reason
 

@@ -6,7 +6,7 @@ chooses among those left. A minus before a name turns it round: `-resolution` ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -15,8 +15,10 @@ from photoindex.pure.names import is_copy_name
 from photoindex.pure.tiers import RAW_FORMATS
 from photoindex.records import DupeFacts
 
-DEFAULT_RULES = "original,resolution,compression,earliest,metadata,sharpness,name,path"
+DEFAULT_RULES = "original,resolution,tones,compression,earliest,metadata,sharpness,format,name,path"
 BURST_RULES = "sharpness,resolution,earliest,path"
+# No camera writes these: the web, messengers and conversions do.
+_OF_CONVERSIONS = ("WEBP", "AVIF", "JXL", "GIF")
 # Bytes that JPEG needs for what this format says in one: rough, and only used where formats differ.
 _MIXED_SLACK = 0.5
 _WORTH = {"HEIF": 2.0, "AVIF": 2.0, "JXL": 2.0, "WEBP": 1.4, "PNG": 0.4, "TIFF": 0.3, "BMP": 0.2, "GIF": 0.3}
@@ -24,11 +26,13 @@ _WORTH = {"HEIF": 2.0, "AVIF": 2.0, "JXL": 2.0, "WEBP": 1.4, "PNG": 0.4, "TIFF":
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file that may be kept: where it lies and what is known of its content. `framed`: others lack its margin."""
+    """A file that may be kept: where it lies and what is known of its content. `framed`: others lack its margin;
+    `clipped`: others still have highlights, shadows or colours that it has not."""
 
     path: str
     facts: DupeFacts
     framed: bool = False
+    clipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,24 @@ def is_below(path: str, folders: Sequence[str]) -> bool:
 
 def _kept(copies: Sequence[Copy], among: Sequence[int], name: str) -> list[int]:
     rule, sign = RULES[name.removeprefix("-")], -1.0 if name.startswith("-") else 1.0
-    values = {i: value for i in among if (value := rule.value(copies[i])) is not None}
+    values = {i: sign * value for i in among if (value := rule.value(copies[i])) is not None}
+    if name.removeprefix("-") != "compression":
+        good = _near_best(values, rule.slack)
+    else:  # what bytes are worth is known well within a format only
+        by_format: dict[str | None, dict[int, float]] = {}
+        for i, value in values.items():
+            by_format.setdefault(copies[i].facts.format, {})[i] = value
+        good = {i for mine in by_format.values() for i in _near_best(mine, rule.slack)}
+        if len(by_format) > 1:
+            good &= _near_best(values, _MIXED_SLACK)
+    return [i for i in among if i not in values or i in good]
+
+
+def _near_best(values: Mapping[int, float], slack: float) -> set[int]:
     if not values:
-        return list(among)
-    best = max(sign * value for value in values.values())
-    mixed = name.removeprefix("-") == "compression" and len({copies[i].facts.format for i in among}) > 1
-    slack = (_MIXED_SLACK if mixed else rule.slack) * abs(best)
-    return [i for i in among if i not in values or sign * values[i] >= best - slack]
+        return set()
+    best = max(values.values())
+    return {i for i, value in values.items() if value >= best - slack * abs(best)}
 
 
 def _best(copies: Sequence[Copy], among: Sequence[int], name: str) -> int:
@@ -154,10 +169,16 @@ def _earliest(copy: Copy) -> float | None:
 RULES: dict[str, _Rule] = {
     "original": _Rule(_original, 0.0, _say_original),
     "resolution": _Rule(_pixels, 0.01, _say_pixels),
+    "tones": _Rule(lambda copy: -float(copy.clipped), 0.0, lambda *_: "it still has tones that others have lost"),
     "compression": _Rule(_bytes_a_pixel, 0.05, lambda *_: "it is compressed less"),
     "sharpness": _Rule(lambda copy: copy.facts.sharpness, 0.1, lambda *_: "it is sharper"),
     "earliest": _Rule(_earliest, 0.0, lambda kept, _: f"its date is the earliest ({kept.facts.taken_at:%Y-%m-%d})"),
     "metadata": _Rule(lambda copy: float(copy.facts.described), 0.0, lambda *_: "its metadata is fuller"),
+    "format": _Rule(
+        lambda copy: -float(copy.facts.format in _OF_CONVERSIONS),
+        0.0,
+        lambda kept, dropped: f"it is {kept.facts.format}, and no camera writes {dropped.facts.format}",
+    ),
     "bytes": _Rule(lambda copy: float(copy.facts.size), 0.0, lambda *_: "it has more bytes"),
     "name": _Rule(
         lambda copy: 0.0 if is_copy_name(copy.path) else 1.0, 0.0, lambda _, dropped: _quoted_copy(dropped.path)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
+
 from photoindex.records.rows import PhotoRow
 
 
@@ -16,8 +19,11 @@ class Look:
     `correlation` of fine detail where they overlap, -1 to 1; `agreement`: share of the detailed parts that look alike;
     `covers_a`, `covers_b`: share of each that the other shows; `whole`: they were laid corner on corner, else the
     place was found by `matches` corners that agree on one position, turned by `angle` degrees; `scale`: pixels of the
-    first for one of the second; `colour`: mean difference of the overlap, 0 to 255; `texture`: strength of the fine
-    detail of the plainer one, in the same unit; `frame`: "a" or "b" where what only it shows is plain.
+    first for one of the second; `colour`: mean difference of the overlap, 0 to 255, and `tone`: what smoothing leaves
+    of it; `texture`: strength of the fine detail of the plainer one; `spot`: of the strongest detail of one that the
+    other contradicts, and `noise`: what a quarter of the overlap exceeds of that, all in the same unit; `frame`: "a" or
+    "b" where what only it shows is plain; `clipped`: the one that is at an end of the scale where the other still has
+    different tones, or empty.
     """
 
     whole: bool
@@ -32,6 +38,10 @@ class Look:
     scale: float = 1.0
     matches: int = 0
     frame: str = ""
+    tone: float = 0.0
+    spot: float = 0.0
+    noise: float = 0.0
+    clipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,15 @@ class DupeFacts:
     taken_source: str | None = None
     described: int = 0
     frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searched:
+    """Hashes, uint64 (u, 4), all pairs of which up to `threshold` bits apart are known: positions, int64 (m, 2)."""
+
+    words: npt.NDArray[np.uint64]
+    pairs: npt.NDArray[np.int64]
+    threshold: int
 
 
 @dataclass(frozen=True, slots=True)
