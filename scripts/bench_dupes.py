@@ -1,5 +1,6 @@
-"""Times the search for near pairs of hashes: `python scripts/bench_dupes.py [--million]`.
+"""Times the search for near pairs of hashes: `python scripts/bench_dupes.py [--million] [--faiss PYTHON]`.
 
+With `--new` it times a search that goes on from an earlier one, for some numbers of new hashes, beside a search of all.
 With `--photos FOLDER` (one with dupes/truth.csv) it tells instead how well duplicates are found there, beside plain PDQ
 and, with `--imagededup PYTHON`, imagededup's pHash.
 
@@ -23,9 +24,25 @@ import numpy.typing as npt
 
 from photoindex.pure.grouping import near_groups
 from photoindex.pure.hamming import pairs_within
+from photoindex.pure.searched import Search
+from photoindex.records import Searched
+from photoindex.store.near_file import NearFile
 
 Hashes = npt.NDArray[np.uint8]
 SAMPLE = 200
+FAISS_SAMPLE = 2000
+# Each of a sample against all, with every thread; printed are its CPU seconds and the pairs that it found.
+_FAISS = """
+import sys, time
+import faiss, numpy as np
+hashes, threshold, sample = np.load(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+index = faiss.IndexBinaryFlat(256)
+index.add(hashes)
+queries = hashes[np.linspace(0, len(hashes) - 1, sample).astype(int)]
+start = time.process_time()
+limits, _, _ = index.range_search(queries, threshold + 1)
+print(time.process_time() - start, limits[-1])
+"""
 
 
 def library(n: int, frames: int, seed: int = 0) -> Hashes:
@@ -58,11 +75,26 @@ def brute_force(hashes: Hashes, threshold: int, rows: npt.NDArray[np.int64]) -> 
     return pairs
 
 
+def faiss_seconds(python: str, hashes: Hashes, threshold: int, pairs: npt.NDArray[np.int64]) -> float:
+    """CPU seconds of a whole search by faiss, from a sample. Exits with a message where it finds other pairs."""
+    sample = min(FAISS_SAMPLE, len(hashes))
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "hashes.npy", hashes)
+        command = [python, "-c", _FAISS, str(Path(folder) / "hashes.npy"), str(threshold), str(sample)]
+        ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    seconds, found = ran.stdout.split()
+    rows = np.linspace(0, len(hashes) - 1, sample).astype(int)
+    mine = np.bincount(pairs.ravel(), minlength=len(hashes))[rows].sum() + sample  # each is near itself
+    if int(found) != mine:
+        sys.exit(f"faiss finds {found} neighbours, not {mine}")
+    return float(seconds) / sample * len(hashes)
+
+
 def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(n: int, threshold: int, frames: int) -> dict[str, float]:
+def measure(n: int, threshold: int, frames: int, faiss: str | None = None) -> dict[str, float]:
     """Run one case in this process. Exits with a message where brute force disagrees."""
     hashes = library(n, frames)
     # Equal hashes are told as a star, not pair by pair: none here, so that brute force must find the same.
@@ -91,7 +123,45 @@ def measure(n: int, threshold: int, frames: int) -> dict[str, float]:
             sys.exit(f"wrong: {len(got ^ expected)} pairs differ from brute force")
     elif not {k for pair in expected for k in pair} <= set(paired.tolist()):
         sys.exit("wrong: a photo that has a near one is in no group")
-    return {"found": found, "seconds": seconds, "brute": brute, "before": before, "peak": peak, "sample": len(expected)}
+    row = {"found": found, "seconds": seconds, "brute": brute, "before": before, "peak": peak, "sample": len(expected)}
+    if faiss and not frames:
+        row["faiss"] = faiss_seconds(faiss, hashes, threshold, pairs)
+    return row
+
+
+def measure_new(n: int, threshold: int) -> None:
+    """Prints what searching for 10 to 10,000 new hashes among n takes, and checks that the pairs are those of all."""
+    hashes = np.unique(library(n, 0), axis=0)
+    hashes = hashes[np.random.default_rng(2).permutation(len(hashes))]
+    whole, start = Search(hashes, threshold), time.process_time()
+    for _ in whole.blocks():
+        pass
+    seconds, known = time.process_time() - start, whole.searched()
+    assert known is not None
+    expected = len(known.pairs)
+    with tempfile.TemporaryDirectory() as folder:
+        file, start = NearFile(Path(folder)), time.perf_counter()
+        file.write({"pdq": known})
+        written, start = time.perf_counter() - start, time.perf_counter()
+        file.read()
+        read = time.perf_counter() - start
+        bytes_ = file.path.stat().st_size
+    print(f"{n:,} at {threshold} bits: all {seconds:.2f} s; file {bytes_ / 1e6:.0f} MB, {written:.2f} s, {read:.2f} s")
+    for new in (10, 100, 1000, 10_000):
+        before = Searched(*_without(known, new), threshold)
+        search, start = Search(hashes, threshold, before), time.process_time()
+        found = np.unique(np.concatenate([i * n + j for (i, j) in (block.T for block, _ in search.blocks())]))
+        took = time.process_time() - start
+        if len(found) != expected:
+            sys.exit(f"wrong: {len(found)} pairs, not {expected}")
+        print(f"  {new:6,} new: {took:.2f} s{' (a search of all)' if search.whole else ''}", flush=True)
+    print(f"  peak {megabytes():.0f} MB")
+
+
+def _without(known: Searched, new: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """What was known before the last `new` hashes came."""
+    left = len(known.words) - new
+    return known.words[:left], known.pairs[(known.pairs < left).all(axis=1)]
 
 
 def compare(photos: Path, imagededup: str | None) -> None:
@@ -114,27 +184,37 @@ def main() -> None:
     parser.add_argument("--million", action="store_true", help="also a library of 1,000,000")
     parser.add_argument("--case", nargs=3, type=int, metavar=("N", "THRESHOLD", "FRAMES"), help=argparse.SUPPRESS)
     parser.add_argument("--photos", type=Path, help="labelled pictures: print what is found by transformation instead")
+    parser.add_argument("--new", action="store_true", help="time searches that go on from an earlier one instead")
+    parser.add_argument("--faiss", metavar="PYTHON", help="an interpreter that has faiss-cpu, to compare with")
     parser.add_argument("--imagededup", metavar="PYTHON", help="an interpreter that has imagededup, to compare with")
     options = parser.parse_args()
     if options.photos:
         compare(options.photos.resolve(), options.imagededup)
         return
     if options.case:
-        print(json.dumps(measure(*options.case)))
+        print(json.dumps(measure(*options.case, faiss=options.faiss)))
+        return
+    if options.new:
+        for n in (100_000, 1_000_000) if options.million else (100_000,):
+            measure_new(n, 31)
         return
     cases = [(100_000, 8, 0), (100_000, 31, 0), (100_000, 8, 3000), (100_000, 31, 3000), (100_000, 31, 20_000)]
     cases += [(1_000_000, 8, 0), (1_000_000, 31, 0)] if options.million else []
     print(f"{os.cpu_count()} cores, numpy {np.__version__}")
     print("CPU seconds, which other work on the machine changes little")
-    print("   hashes  bits  time lapse      found  seconds  brute force   peak MB (of it before)   sample checked")
+    print(
+        "   hashes  bits  time lapse      found  seconds  brute force  faiss   peak MB (of it before)   sample checked"
+    )
     for case in cases:
         command = [sys.executable, __file__, "--case", *map(str, case)]
+        command += ["--faiss", options.faiss] if options.faiss else []
         row = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         what = "photos" if case[2] else "pairs"
         brute = "" if case[2] else f"{row['brute']:.0f} s"
+        faiss = f"{row['faiss']:.0f} s" if "faiss" in row else ""
         print(
             f"{case[0]:9,} {case[1]:5} {case[2]:11,} {row['found']:8,} {what:6} {row['seconds']:6.2f}"
-            f" {brute:>12} {row['peak']:10.0f} ({row['before']:.0f}) {row['sample']:20,} pairs",
+            f" {brute:>12} {faiss:>6} {row['peak']:10.0f} ({row['before']:.0f}) {row['sample']:20,} pairs",
             flush=True,
         )
 

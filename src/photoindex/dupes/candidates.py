@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
@@ -9,25 +10,33 @@ from itertools import combinations, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.errors import LibraryBusy, LibraryNotWritable
 from photoindex.pure.grouping import near_pairs
 from photoindex.pure.hamming import Indexes, pairs_between
 from photoindex.pure.names import stem_of_shot
+from photoindex.pure.searched import Search
 from photoindex.pure.tiers import BURST, EDITED, LIVE, RAW_FORMATS, RAW_JPEG, SIMILAR, in_burst
 from photoindex.pure.turns import OTHER_QUARTER, TURNS, turned_hashes
 from photoindex.pure.votes import pairs_by_votes
-from photoindex.records import DupeFacts, PhotoRow
+from photoindex.records import DupeFacts, PhotoRow, Searched
+from photoindex.store.library import Library
 
 TURN_BITS = 12
 # PDQ's authors trust no hash below 50. Here each pair is looked at, so only what is flat must stay out.
 LEAST_QUALITY = 10
 MOST_EQUAL = 32
+# Below this all are compared with all in a fraction of a second, which is not worth another file.
+REMEMBERED_FROM = 50_000
 Files = Mapping[int, Sequence[PhotoRow]]
 # Pairs of positions i < j in the list of photos, and how the second must be turned to meet the first.
 Candidates = dict[tuple[int, int], int]
 
 
-def candidates(photos: Sequence[DupeFacts], files: Files, threshold: int, tiers: Sequence[str]) -> Candidates:
-    """Every pair worth a look, for these tiers. `files`: those of each photo id."""
+def candidates(
+    photos: Sequence[DupeFacts], files: Files, threshold: int, tiers: Sequence[str], library: Library | None = None
+) -> Candidates:
+    """Every pair worth a look, for these tiers. `files`: those of each photo id; `library`: where it is remembered
+    which hashes are near."""
     sure = np.array([k for k, photo in enumerate(photos) if photo.quality >= LEAST_QUALITY], np.int64)
     found: Candidates = {}
     if {EDITED, SIMILAR} & set(tiers):
@@ -40,7 +49,7 @@ def candidates(photos: Sequence[DupeFacts], files: Files, threshold: int, tiers:
     if RAW_JPEG in tiers or LIVE in tiers:
         _add_unturned(found, _of_one_shot(photos, files))
     _add(found, _equal(photos, sure))
-    _add(found, _near(photos, sure, threshold))  # last: a pair that is near as it is need not be turned
+    _add(found, _near(photos, sure, threshold, library))  # last: a pair that is near as it is need not be turned
     return found
 
 
@@ -62,9 +71,28 @@ def _add_unturned(found: Candidates, pairs: Indexes) -> None:
         found.setdefault((min(i, j), max(i, j)), 0)
 
 
-def _near(photos: Sequence[DupeFacts], sure: Indexes, threshold: int) -> Indexes:
-    kinds = [hash_array([getattr(photos[k], kind) for k in sure]) for kind in ("pdq", "pdq_own")]
-    return sure[near_pairs(kinds, threshold)]
+def _near(photos: Sequence[DupeFacts], sure: Indexes, threshold: int, library: Library | None) -> Indexes:
+    """In a large library only new hashes are searched for among all, and what is found is remembered."""
+    hashes = {kind: hash_array([getattr(photos[k], kind) for k in sure]) for kind in ("pdq", "pdq_own")}
+    if library is None or len(sure) < REMEMBERED_FROM:
+        return sure[near_pairs([*hashes.values()], threshold)]
+    known = library.near.read()
+    searches = {kind: Search(mine, threshold, known.get(kind)) for kind, mine in hashes.items()}
+    pairs = near_pairs([*hashes.values()], threshold, searches=[*searches.values()])
+    new = {kind: searched for kind, search in searches.items() if (searched := search.searched())}
+    if new:
+        _remember(library, known | new)
+    return sure[pairs]
+
+
+def _remember(library: Library, known: Mapping[str, Searched]) -> None:
+    """Unless the library is being written or cannot be."""
+    with contextlib.suppress(LibraryBusy, LibraryNotWritable, OSError):
+        if library.catalog.file.writable:
+            library.near.write(known)
+            return
+        with Library.writing(library.folder) as writing:
+            writing.near.write(known)
 
 
 def _equal(photos: Sequence[DupeFacts], sure: Indexes) -> Indexes:

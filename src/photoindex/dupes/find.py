@@ -27,7 +27,9 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     Raises DependencyBroken where OpenCV does not load.
     """
     photos, files = known_photos(library, options)
-    pairs = candidates(photos, files, options.threshold, options.tiers) if set(options.tiers) - {IDENTICAL} else {}
+    pairs: Candidates = {}
+    if set(options.tiers) - {IDENTICAL}:
+        pairs = candidates(photos, files, options.threshold, options.tiers, library)
     seen = looks(library, photos, pairs, files, options.progress)
     evidence = _evidence(library, photos, files, pairs, seen)
     related = {

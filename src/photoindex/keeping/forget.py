@@ -69,6 +69,7 @@ def forget(library: Library, what: Forgetting, *, words: bool = False) -> Path:
     if words:
         forget_words(library.catalog.file, what.photos)
     library.drop_unheld()
+    library.near.remove()
     write_due_documents(library)
     library.vectors.refresh_terms(FIELD_END)  # even where no document was written
     return kept

@@ -11,7 +11,10 @@ from photoindex.store.lance_repair import clear, left_behind
 from photoindex.store.library import Library
 from photoindex.store.swap import STAGE, is_pending
 
-_FILES = ("catalog.part*", "catalog.compact*", "catalog.wanted", "backups/.*.part", "backups/.*.parts")
+_FILES = (
+    *("catalog.part*", "catalog.compact*", "catalog.wanted", "cache/near_hashes.part"),
+    *("backups/.*.part", "backups/.*.parts"),
+)
 
 
 def leftovers(library: Library) -> list[Path]:

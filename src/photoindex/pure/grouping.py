@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from photoindex.pure.hamming import Distances, Indexes, pair_blocks
+from photoindex.pure.searched import Search
 
 MIN_QUALITY = 50
 ALONE = np.iinfo(np.uint16).max
@@ -58,15 +59,19 @@ def near_groups(
     ]
 
 
-def near_pairs(hashes: Sequence[npt.NDArray[np.uint8]], threshold: int, most: int = 64) -> Indexes:
+def near_pairs(
+    hashes: Sequence[npt.NDArray[np.uint8]], threshold: int, most: int = 64, searches: Sequence[Search] = ()
+) -> Indexes:
     """Index pairs i < j, int64 (m, 2), of photos within `threshold` bits of each other by the nearest of their hashes.
 
-    `hashes` as in `near_groups`. All pairs as long as they are at most `most` for each photo on average; where a time
-    lapse has hundreds of millions, the links of a minimum spanning forest, which connect the same groups.
+    `hashes` as in `near_groups`; `searches`: one for each kind, where something is known of it. All pairs as long as
+    they are at most `most` for each photo on average; where a time lapse has hundreds of millions, the links of a
+    minimum spanning forest, which connect the same groups.
     """
     n = len(hashes[0])
     kept, held = [np.empty(0, np.int64)], 0
-    for block, _ in (block for kind in hashes for block in pair_blocks(kind, threshold)):
+    searches = searches or [Search(kind, threshold) for kind in hashes]
+    for block, _ in (block for search in searches for block in search.blocks()):
         kept.append(block[:, 0] * n + block[:, 1])
         held += len(block)
         if held > most * n + _PAIRS_AT_ONCE:

@@ -67,8 +67,8 @@ def pairs_within(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Indexes
     distance 0, and only that first one is paired with others, so 3,000 equal frames give 2,999 pairs and not
     4.5 million. Raises ValueError for another shape or dtype, or a threshold outside 0 to 256.
     """
-    words, first, stars = _collapse(hashes, threshold)
-    packed = _without_repeats(_pack(pairs, far, len(words)) for pairs, far in _blocks(words, threshold))
+    words, first, stars = collapse(hashes, threshold)
+    packed = _without_repeats(_pack(pairs, far, len(words)) for pairs, far in different_blocks(words, threshold))
     pairs, distances = _unpack(packed, len(words))
     pairs = np.concatenate([first[pairs], stars])
     distances = np.concatenate([distances, np.zeros(len(stars), np.uint16)])
@@ -81,9 +81,9 @@ def pair_blocks(hashes: npt.NDArray[np.uint8], threshold: int) -> Iterator[tuple
 
     For callers that need no list of all pairs: a time lapse of 20,000 frames has 200 million of them.
     """
-    words, first, stars = _collapse(hashes, threshold)
+    words, first, stars = collapse(hashes, threshold)
     yield stars, np.zeros(len(stars), np.uint16)
-    for pairs, distances in _blocks(words, threshold):
+    for pairs, distances in different_blocks(words, threshold):
         yield first[pairs], distances
 
 
@@ -96,14 +96,14 @@ def pairs_between(
     rising order, and their distances. Of equal hashes on one side only the first is told. Raises ValueError as
     `pairs_within` does. Bands that must be equal: meant for thresholds up to some 20 bits.
     """
-    words, first, _ = _collapse(hashes, threshold)
-    other_words, other_first, _ = _collapse(others, threshold)
+    words, first, _ = collapse(hashes, threshold)
+    other_words, other_first, _ = collapse(others, threshold)
     n, m = len(words), len(other_words)
     both = np.concatenate([words, other_words])
 
     def near() -> Iterator[Bits]:
         for i, j in _between(both, n, threshold) if n and m else ():
-            far = _distances(both, i, j)
+            far = bits_between(both, i, j)
             kept = far <= threshold
             yield _pack(np.stack([i[kept], j[kept] - n], axis=1), far[kept], m)
 
@@ -130,7 +130,7 @@ def _between(both: Bits, n: int, threshold: int) -> Iterator[tuple[Indexes, Inde
                 yield order[left[one]], order[right]
 
 
-def _collapse(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Bits, Indexes, Indexes]:
+def collapse(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Bits, Indexes, Indexes]:
     """The different hashes as words (u, 4), the index where each is first met (rising), and the stars of equals."""
     if hashes.dtype != np.uint8 or hashes.ndim != 2 or hashes.shape[1] != BITS // 8:
         raise ValueError(f"hashes must be uint8 of shape (n, 32), not {hashes.dtype} of shape {hashes.shape}")
@@ -138,8 +138,7 @@ def _collapse(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Bits, Inde
         raise ValueError(f"the threshold must be from 0 to {BITS} bits, not {threshold}")
     words = np.ascontiguousarray(hashes).view(">u8").astype(np.uint64)
     # One sort of a mix of the four words; should two hashes share a mix, both are kept and compared as others are.
-    mix = (words * _MIX).sum(axis=1, dtype=np.uint64)
-    order = np.argsort(mix, kind="stable")  # stable: the first of a run of equals has the lowest index
+    order = np.argsort(mixed(words), kind="stable")  # stable: the first of a run of equals has the lowest index
     ordered = words.take(order, axis=0)
     starts = np.ones(len(words), bool)
     starts[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
@@ -149,7 +148,13 @@ def _collapse(hashes: npt.NDArray[np.uint8], threshold: int) -> tuple[Bits, Inde
     return words[first], first, stars
 
 
-def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
+def mixed(words: Bits) -> Bits:
+    """One number for each hash (n, 4); hardly ever one for two."""
+    mix: Bits = (words * _MIX).sum(axis=1, dtype=np.uint64)
+    return mix
+
+
+def different_blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
     """Index pairs i < j of different words within `threshold`, with distances; the same pair may come again."""
     if len(words) < 2:
         return
@@ -157,7 +162,7 @@ def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
 
     def near(candidates: Iterator[tuple[Indexes, Indexes]]) -> Iterator[tuple[Indexes, Distances]]:
         for i, j in candidates:
-            distances = _distances(words, i, j)
+            distances = bits_between(words, i, j)
             kept = distances <= threshold
             if kept.any():
                 yield np.sort(np.stack([i[kept], j[kept]], axis=1), axis=1), distances[kept]
@@ -170,7 +175,7 @@ def _blocks(words: Bits, threshold: int) -> Iterator[tuple[Indexes, Distances]]:
         yield from in_threads(near(band) for band in _candidates(words, bands))
 
 
-def _distances(words: Bits, i: Indexes, j: Indexes) -> Distances:
+def bits_between(words: Bits, i: Indexes, j: Indexes) -> Distances:
     """Bits that differ between words[i] and words[j], uint16: 256 does not fit a byte.
 
     `take` and adding columns are an eighth and a tenth of the time of fancy indexing and of a sum over rows.
@@ -182,11 +187,17 @@ def _distances(words: Bits, i: Indexes, j: Indexes) -> Distances:
     return total
 
 
+def cost_ns(n: int, threshold: int) -> float:
+    """About how long a search among n different hashes takes. Only its ratio to another such figure matters."""
+    bands = _plan(n, threshold)
+    return n * n / 2 * _BRUTE_NS if bands is None else sum(_cost(band, n) for band in bands)
+
+
 def _near_share(words: Bits, threshold: int) -> float:
     """The share of pairs that are near, from a sample: high where a time lapse fills the library."""
     rows, others = (np.arange(0, len(words), max(1, len(words) // most)) for most in (64, 4096))
     i, j = np.repeat(rows, len(others)), np.tile(others, len(rows))
-    near = _distances(words, i, j) <= threshold
+    near = bits_between(words, i, j) <= threshold
     return float(near[i != j].mean())
 
 

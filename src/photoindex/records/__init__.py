@@ -11,6 +11,7 @@ from photoindex.records.dupes import Group as Group
 from photoindex.records.dupes import Link as Link
 from photoindex.records.dupes import Look as Look
 from photoindex.records.dupes import Member as Member
+from photoindex.records.dupes import Searched as Searched
 from photoindex.records.files import Analysed as Analysed
 from photoindex.records.files import Failure as Failure
 from photoindex.records.files import FoundFile as FoundFile

@@ -21,6 +21,7 @@ from photoindex.store.collections import Collections
 from photoindex.store.decisions import Decisions
 from photoindex.store.let_go import LetGo
 from photoindex.store.likeness import Likeness
+from photoindex.store.near_file import NearFile
 from photoindex.store.queries import Queries
 from photoindex.store.runs import Runs
 from photoindex.store.swap import finish_swap, is_pending
@@ -93,6 +94,10 @@ class Library:
     @cached_property
     def likeness(self) -> Likeness:
         return Likeness(self.catalog.file)
+
+    @cached_property
+    def near(self) -> NearFile:
+        return NearFile(self.folder)
 
     @cached_property
     def vectors(self) -> Vectors:

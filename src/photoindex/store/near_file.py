@@ -1,0 +1,65 @@
+"""What the search for near hashes found, kept so that only new ones are searched for: a file derived from the catalog.
+
+It holds hashes and which of them are near, no word of the photos that have them, and is made again at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from photoindex.records import Searched
+
+
+class NearFile:
+    """The file of one library. Kinds of hashes are told apart by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "cache" / "near_hashes.npz"
+
+    def read(self) -> dict[str, Searched]:
+        """By kind; nothing where there is no file, or it is damaged or of another form."""
+        damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+        with contextlib.suppress(*damaged), np.load(self.path) as saved:
+            kinds = [name.removesuffix(" hashes") for name in saved.files if name.endswith(" hashes")]
+            return {
+                kind: _sound(Searched(saved[f"{kind} hashes"], saved[f"{kind} pairs"], int(saved[f"{kind} threshold"])))
+                for kind in kinds
+            }
+        return {}
+
+    def write(self, kinds: Mapping[str, Searched]) -> None:
+        """Replace what was kept. Raises OSError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        with part.open("wb") as stream:
+            arrays: dict[str, np.ndarray[Any, Any]] = {}
+            for kind, known in kinds.items():
+                arrays |= {f"{kind} hashes": known.words, f"{kind} pairs": known.pairs}
+                arrays[f"{kind} threshold"] = np.array(known.threshold)
+            np.savez(stream, allow_pickle=False, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(self.path)
+
+    def remove(self) -> None:
+        """There is nothing in it that is not found again."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+
+def _sound(known: Searched) -> Searched:
+    """Raises ValueError where it is not what `write` writes."""
+    words, pairs = known.words, known.pairs
+    if words.dtype != np.uint64 or words.shape[1:] != (4,) or pairs.dtype != np.int64 or pairs.shape[1:] != (2,):
+        raise ValueError
+    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(words):
+        raise ValueError
+    return known
