@@ -65,7 +65,7 @@ def test_only_photos_of_the_query_are_drawn_and_none_that_is_missing(run: Shell,
 def test_what_is_drawn_can_be_named_and_shown_as_a_page(scanned: Shell, tmp_path: Path) -> None:
     (photo,) = scanned("random", "name:paris", "--format", "json").json
     assert scanned("random", "name:paris", "--ids").text == photo["photo"] + "\n"
-    scanned("random", "-n", "2", "--sheet", tmp_path / "drawn.html")
+    scanned("random", "format:jpeg -name:broken", "-n", "2", "--sheet", tmp_path / "drawn.html")
     assert (tmp_path / "drawn.html").read_text().count("<img") == 2
 
 
