@@ -306,3 +306,34 @@ run()
     assert (code, out, err.splitlines()[-1]) == (2, "", "at its end")
     code, out, err = ended("failures", "--count")  # what may do more ends as any program does
     assert (code, out, err.splitlines()[-2:]) == (0, "1\n", ["at its end", "taken apart"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such descriptors")
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_short_command_without_an_output_ends_as_with_one(filled: Shell, closed: tuple[int, ...]) -> None:
+    def ended(*arguments: str) -> tuple[int, bytes, bytes]:
+        shut = "".join(f" {number}>&-" for number in closed)
+        command = ["sh", "-c", f'exec "$@"{shut}', "sh", sys.executable, "-m", "photoindex", *arguments]
+        env = {**os.environ, "PHOTOINDEX_LIBRARY": str(filled.folder)}
+        ran = subprocess.run(command, capture_output=True, env=env, check=False)
+        return ran.returncode, ran.stdout, ran.stderr
+
+    for form in ("table", "json"):
+        code, out, err = ended("search", "receipt", "--mode", "keyword", "--format", form)
+        assert (code, err) == (0, b"")
+        assert bool(out) == (1 not in closed)
+    code, out, err = ended("search", "receipt", "--library", str(filled.folder / "none"))
+    assert (code, out) == (10, b"")
+    assert err.count(b"\n") == (0 if 2 in closed else 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+def test_a_short_command_whose_reader_has_gone_ends_without_a_word(filled: Shell) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    script = "from photoindex.cli.lean import end_soon, short_command\n"
+    script += "short_command(); print('a hit'); end_soon(SystemExit(0))"
+    ran = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE, env=env, check=False)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (0, b"")

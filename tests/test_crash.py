@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import QUICK, Shell
+from photoindex.cli import native
+from photoindex.cli.crash import DEBUG
 from photoindex.events import during, tell
 from photoindex.pure.redact import Redactor
 
@@ -62,6 +66,14 @@ def test_with_debug_the_report_names_everything_and_the_terminal_shows_the_trace
     text = report_of(crashing)
     assert "file: /home/eudora/Private Photos/divorce papers.jpg" in text
     assert str(photos) in text
+
+
+def test_a_command_that_cannot_be_loaded_is_reported_too(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "photoindex.cli.collections", None)  # an import of it fails
+    DEBUG.set(False)  # an earlier command of this process may have asked for it
+    ran = run("collections", "list", "secretive", code=2)
+    assert "This is a bug in photoindex: ModuleNotFoundError" in ran.err
+    assert "command: photoindex collections <private-" in report_of(run)
 
 
 def test_where_no_report_can_be_written_the_traceback_is_shown(crashing: Shell, photos: Path) -> None:
@@ -237,3 +249,36 @@ def test_the_file_of_a_process_that_runs_is_left_alone(bare: Shell, tmp_path: Pa
         assert [*folder.iterdir()] == [running]
     assert "half of one" in bare("scan", tmp_path / "nowhere", code=15).err
     assert running not in [*folder.iterdir()]
+
+
+def test_what_is_no_file_of_a_crash_hides_none(bare: Shell, tmp_path: Path) -> None:
+    folder = bare.home / "crashes"
+    (folder / "running-1-1.txt").mkdir(parents=True)
+    (folder / "running-2-2.txt").write_text("command: photoindex scan\n\nthreads:\nFatal Python error: of the second")
+    assert "of the second" in bare("runs", code=None).err
+    assert (folder / "running-1-1.txt").is_dir()
+    assert not (folder / "running-2-2.txt").exists()
+
+
+@pytest.mark.parametrize("fails", ["_lock", "write"])
+def test_a_file_for_crashes_has_its_name_when_it_is_locked_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    named = []
+    lock, write = native._lock, os.write
+    monkeypatch.setattr(native, "_lock", lambda handle: (named.extend(tmp_path.glob("running-*.txt")), lock(handle)))
+    monkeypatch.setattr(os, "write", lambda handle, text: (named.extend(tmp_path.glob("*.txt")), write(handle, text)))
+    path, handle = native._new_file(tmp_path, b"its heading")
+    os.close(handle)
+    assert named == []
+    assert path.read_bytes() == b"its heading"
+    path.unlink()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks are available")
+
+    monkeypatch.setattr(*((native, "_lock") if fails == "_lock" else (os, "write")), refuse)
+    opened = len(os.listdir("/dev/fd"))
+    with pytest.raises(OSError, match="no locks"):
+        native._new_file(tmp_path, b"its heading")
+    assert (len(os.listdir("/dev/fd")), [*tmp_path.iterdir()]) == (opened, [])

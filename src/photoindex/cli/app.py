@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 import photoindex
-from photoindex.cli.commands import Commands
+from photoindex.cli.commands import FILES, Commands
 from photoindex.cli.crash import DEBUG, remembering, report_crash
-from photoindex.cli.lean import end_soon
+from photoindex.cli.lean import end_soon, open_closed_streams
 from photoindex.cli.native import show_native_crashes
 from photoindex.cli.options import LibraryOption
 from photoindex.cli.upgrades import tell_of_upgrades
@@ -80,17 +80,26 @@ def main() -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:  # noqa: BLE001 - Python itself would exit with 1: "done, with problems"
-            report_crash(error, recent, _command_words(typer.main.get_command(app)))
+            report_crash(error, recent, _all_words())
             sys.exit(2)
 
 
 def run() -> None:
     """The program: `main`, and after a short command the end of the process at once."""
+    open_closed_streams()
     try:
         main()
     except SystemExit as end:
         end_soon(end)
         raise
+
+
+def _all_words() -> set[str]:
+    """The names of all commands; without those below them where one cannot be loaded, maybe by the very same error."""
+    try:
+        return _command_words(typer.main.get_command(app))
+    except Exception:  # noqa: BLE001 - the error that is being reported is the one to tell
+        return set(FILES)
 
 
 def _command_words(command: Any) -> set[str]:

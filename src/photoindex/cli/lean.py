@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import types
@@ -33,8 +34,22 @@ def end_soon(end: SystemExit) -> None:
         return
     try:
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (OSError, ValueError):  # Python says in its own way that nobody reads what was printed
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):  # as of `| head`, which has read enough
+                    stream.flush()
+    except (OSError, ValueError):  # Python says in its own way that what was printed could not be written
         return
     os._exit(end.code or 0)
+
+
+def open_closed_streams() -> None:
+    """Lead to nowhere what the process was started without, as by `>&-`: Python has no stream there, and the first
+    file that is opened, such as the catalog, would take the place of the output that libraries write to."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(spare)
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)

@@ -46,12 +46,26 @@ def write_native_crashes() -> None:
     with contextlib.suppress(OSError):
         folder = crash_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / _RUNNING.replace("*", f"{time.time_ns()}-{os.getpid()}")
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        _lock(handle)
-        os.write(handle, (_heading(command) + _THREADS).encode())
+        path, handle = _new_file(folder, (_heading(command) + _THREADS).encode())
         faulthandler.enable(handle, all_threads=True)
         atexit.register(_forget, path, handle)
+
+
+def _new_file(folder: Path, heading: bytes) -> tuple[Path, int]:
+    """A file that is locked and has its heading before it has its name: another command would take it for that of a
+    process that has ended. Raises OSError, and leaves nothing then."""
+    path = folder / _RUNNING.replace("*", f"{time.time_ns()}-{os.getpid()}")
+    part = path.with_suffix(".part")
+    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _lock(handle)
+        os.write(handle, heading)
+        part.rename(path)
+    except BaseException:
+        os.close(handle)
+        part.unlink(missing_ok=True)
+        raise
+    return path, handle
 
 
 def _to_terminal() -> None:
@@ -84,17 +98,22 @@ def _heading(command: str) -> str:
 def _report_crashed(folder: Path) -> None:
     """Make a report of each file of a process that has ended: one that says nothing is of a process that was killed."""
     for path in sorted(folder.glob(_RUNNING)):
-        if _is_running(path):
-            continue
-        heading, _, told = path.read_text("utf-8", "replace").partition(_THREADS)
-        if told.strip():
-            command = heading.partition("command: ")[2].partition("\n")[0]
-            text = f"{heading}\npackages: {', '.join(versions())}\n{_THREADS}{redactor_of((), ()).text(told)}"
-            report = write_report(folder, text)
-            note(f"An earlier `{command}` was ended by a crash of native code: {told.strip().splitlines()[0]}")
-            note(f"What it had saved is kept. A report for the developers lies at {report}")
-            note(NOTHING_PRIVATE)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not ours, or none of these files: the others are reported
+            if not _is_running(path):
+                _report(path)
+                path.unlink(missing_ok=True)
+
+
+def _report(path: Path) -> None:
+    heading, _, told = path.read_text("utf-8", "replace").partition(_THREADS)
+    if not told.strip():
+        return
+    command = heading.partition("command: ")[2].partition("\n")[0]
+    text = f"{heading}\npackages: {', '.join(versions())}\n{_THREADS}{redactor_of((), ()).text(told)}"
+    report = write_report(path.parent, text)
+    note(f"An earlier `{command}` was ended by a crash of native code: {told.strip().splitlines()[0]}")
+    note(f"What it had saved is kept. A report for the developers lies at {report}")
+    note(NOTHING_PRIVATE)
 
 
 def _lock(handle: int) -> None:
@@ -107,7 +126,7 @@ def _lock(handle: int) -> None:
 
 def _is_running(path: Path) -> bool:
     """Whether the process that made the file lives."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # NFS locks nothing that is only read
         try:
             _lock(file.fileno())
         except BlockingIOError:
