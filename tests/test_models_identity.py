@@ -159,6 +159,25 @@ def test_fetched_weights_are_hashed_once_and_never_where_that_cannot_be_kept(
     assert hashed == ["w.bin"]
 
 
+def test_weights_are_hashed_once_in_a_process_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, hashed = own_folder(tmp_path), []
+    (model.path / "w.onnx").write_bytes(b"one")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or "0" * 64)
+    assert fingerprint(model) == fingerprint(model)
+    assert hashed == ["w.onnx"]
+    assert not (tmp_path / "models" / "mine" / HASHES).exists()
+    (model.path / "w.onnx").write_bytes(b"longer")
+    fingerprint(model)
+    assert hashed == ["w.onnx"] * 2
+
+
 def words_model(tmp_path: Path, words: str, **options: Any) -> InstalledModel:
     base = own_folder(tmp_path)
     (tmp_path / "words.txt").write_text(words)

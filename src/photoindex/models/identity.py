@@ -20,6 +20,8 @@ from photoindex.models.words import read_vocabulary
 HASHES = "hashes.json"
 # Weights and what describes them; a README or a list of words in a user's own folder is neither.
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".onnx", ".data", ".pdiparams", ".pdmodel", ".xml")
+# By folder what could not be kept there, as on a full disk: once in a process gigabytes are read for it, and no more.
+_READ: dict[Path, dict[str, list[Any]]] = {}
 # The words of a vocabulary and the fingerprint of the embedding model count instead of their names; how many tags are
 # shown is decided when they are, from the scores that are kept.
 _NOT_AS_SUCH = ("vocabulary", "embedding", "limit")
@@ -96,7 +98,7 @@ def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
     """
     if not names:
         return {}
-    kept, now = _read_hashes(installed.derived), {}
+    kept, now = _READ.get(installed.derived) or _read_hashes(installed.derived), {}
     try:
         for name in names:
             stat = (installed.path / name).stat()
@@ -107,8 +109,8 @@ def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
     except OSError as error:
         what = f"{error.filename} cannot be read ({error.strerror})"
         raise ModelBroken(installed.spec.name, what, "photoindex models list") from error
-    if now != kept:
-        _write_hashes(installed.derived, now)
+    if now != kept and not _write_hashes(installed.derived, now):
+        _READ[installed.derived] = now
     return {name: str(entry[3]) for name, entry in now.items()}
 
 
@@ -120,10 +122,13 @@ def _read_hashes(folder: Path) -> dict[str, list[Any]]:
     return {k: v for k, v in kept.items() if isinstance(v, list) and len(v) == 4} if isinstance(kept, dict) else {}
 
 
-def _write_hashes(folder: Path, hashes: Mapping[str, list[Any]]) -> None:
-    """Kept where that is possible; a folder that cannot be written costs time only."""
+def _write_hashes(folder: Path, hashes: Mapping[str, list[Any]]) -> bool:
+    """Kept where that is possible, and whether it was; a folder that cannot be written costs time only."""
+    _READ.pop(folder, None)
     part = folder / f".part-{os.getpid()}-{HASHES}"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(hashes, indent=2), encoding="utf-8")
         part.replace(folder / HASHES)
+        return True
+    return False
