@@ -20,7 +20,7 @@ from photoindex.doctor.model_checks import check_models
 from photoindex.doctor.models import ModelFacts, Way
 from photoindex.doctor.records import Cpu, Disk, Finding, Gpu, Machine, Memory
 from photoindex.doctor.report import Examination
-from photoindex.doctor.speed import check_speed, find_bottleneck
+from photoindex.doctor.speed import check_speed, find_bottleneck, uses_gpu
 from photoindex.errors import RuntimeRefused
 from photoindex.render.doctor import print_examination
 from photoindex.runtimes.inventory import InstalledRuntime
@@ -224,12 +224,17 @@ def test_the_bottleneck_is_the_stage_that_takes_most_time() -> None:
     assert find_bottleneck([Stage("decode")], shared_cores=True) is None
 
 
-def test_a_model_on_the_processor_beside_a_usable_gpu_is_told() -> None:
+@pytest.mark.parametrize(
+    ("on_cpu_as", "on_gpu_as"),
+    [("openvino-cpu-bf16", "torch-cuda-f16"), ("openvino-cpu-bf16-streams", "torch-cuda-f16-compiled")],
+)
+def test_a_model_on_the_processor_beside_a_usable_gpu_is_told(on_cpu_as: str, on_gpu_as: str) -> None:
     gpu = machine(gpus=(H200,), runtimes=with_torch("CUDA 13.2", "cuda: H200"))
-    on_cpu, on_gpu = stage("ocr", 5.0, "openvino-cpu-bf16"), stage("embedding", 300.0, "torch-cuda-f16")
+    on_cpu, on_gpu = stage("ocr", 5.0, on_cpu_as), stage("embedding", 300.0, on_gpu_as)
+    assert (uses_gpu([on_cpu, on_gpu]), uses_gpu([on_cpu])) == (True, False)
     found = [each for each in check_speed([on_cpu, on_gpu], gpu) if each.code == "cpu_fallback"]
     assert len(found) == 1
-    assert "ocr runs on openvino-cpu-bf16" in found[0].message
+    assert f"ocr runs on {on_cpu_as}" in found[0].message
     assert "onnxruntime-gpu" in found[0].commands[0]
     assert not [each for each in check_speed([on_cpu], machine()) if each.code == "cpu_fallback"]
 

@@ -86,9 +86,9 @@ def uses_gpu(stages: Sequence[Stage]) -> bool:
 
 
 def _devices(stage: Stage) -> set[str]:
-    """The devices in a runtime's name, such as `cuda` in `torch-cuda-f16`; none for stages without a model."""
+    """The devices in a runtime's name, such as `cuda` in `torch-cuda-f16-compiled`; none for stages without a model."""
     names = [name.split("-") for name in (stage.runtime or "").split(" + ")]
-    return {parts[1] for parts in names if len(parts) == 3 and parts[0] != "numpy"}
+    return {parts[1] for parts in names if len(parts) >= 3 and parts[0] != "numpy"}
 
 
 def _fell_back(stage: Stage, machine: Machine) -> bool:
