@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import duckdb
@@ -11,7 +12,9 @@ import kept_library as kept
 from conftest import Shell
 from photoindex.errors import LibraryForeign
 from photoindex.store.connection import CatalogFile
+from photoindex.store.migrations import SCHEMA
 from photoindex.store.soundness import foreign_objects
+from test_migrations import make_old
 
 SECRET = "the secret of another file"
 SECRETS = "(SELECT content FROM read_text('{}'))"
@@ -54,6 +57,48 @@ def test_a_scan_does_not_go_on_in_such_a_library(made: Path, run: Shell, tmp_pat
         con.execute(f"CREATE VIEW schema_migrations AS SELECT length({SECRETS.format('/x')}) AS version")
     (tmp_path / "photos").mkdir()
     assert "not its own" in run("scan", tmp_path / "photos", "--library", made, code=13).err
+
+
+# What is asked of a catalog when it is copied or upgraded: each would say the secret as an error.
+TELLS = "(SELECT error(content) FROM read_text('{}'))"
+COPIED = {
+    "schema_migrations": (
+        "ALTER TABLE schema_migrations RENAME TO kept",
+        "CREATE VIEW schema_migrations AS SELECT length({}) AS version, NULL::TIMESTAMP AS applied_at",
+    ),
+    "current_database": ("CREATE MACRO current_database() AS {}",),
+    "duckdb_tables": (
+        "CREATE MACRO duckdb_tables() AS TABLE SELECT {} AS table_name, database_name, 'main' AS schema_name,"
+        " false AS internal FROM duckdb_databases()",
+    ),
+}
+
+
+def plant(folder: Path, what: str, secret: Path) -> None:
+    secret.write_text(SECRET)
+    with duckdb.connect(folder / "catalog.duckdb") as con:
+        for statement in COPIED[what]:
+            con.execute(statement.format(TELLS.format(secret)))
+
+
+@pytest.mark.parametrize("what", COPIED)
+def test_a_copy_of_what_a_stranger_made_reads_no_file(what: str, made: Path, run: Shell, tmp_path: Path) -> None:
+    plant(made, what, tmp_path / "secret.txt")
+    for command in (("backup", tmp_path / "copy.zip"), ("compact",), ("scan", tmp_path / "nowhere")):
+        ran = run(*command, "--library", made, code=None)
+        assert SECRET not in ran.text + ran.err
+        assert ran.code != 2, ran.err
+    with pytest.raises(LibraryForeign), CatalogFile(made / "catalog.duckdb", True).copying(tmp_path / "copy") as con:
+        con.execute(f"SELECT {TELLS.format(tmp_path / 'secret.txt')}")
+
+
+@pytest.mark.parametrize("what", COPIED)
+def test_an_upgrade_of_what_a_stranger_made_reads_no_file(what: str, run: Shell, tmp_path: Path) -> None:
+    make_old(tmp_path / "old", SCHEMA - 1)
+    plant(tmp_path / "old", what, tmp_path / "secret.txt")
+    ran = run("failures", "--library", tmp_path / "old", code=None)
+    assert SECRET not in ran.text + ran.err
+    assert ran.code != 2, ran.err
 
 
 # Macros shadow functions of the system, but reach no other file.
@@ -99,3 +144,11 @@ def test_a_restore_refuses_macros_that_hide_what_there_is(made: Path) -> None:
         con.execute("CREATE VIEW spy AS SELECT 1")
     names = ("current_database", "duckdb_functions", "duckdb_tables", "duckdb_views")
     assert foreign_objects(made / "catalog.duckdb") == [*(f"the macro {name}" for name in names), "the view spy"]
+
+
+def test_a_folder_that_duckdb_cannot_open_is_named(run: Shell, tmp_path: Path) -> None:
+    for name in ("what?", *(["back\\slash"] if os.sep == "/" else [])):
+        (tmp_path / name).mkdir()
+        ran = run("scan", tmp_path, "--library", tmp_path / name, code=2)
+        assert "DuckDB cannot open a file with" in ran.err
+        assert str(tmp_path / name) in ran.err

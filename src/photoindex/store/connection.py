@@ -9,6 +9,7 @@ moment of a question. Neither reaches any other file, whatever the catalog holds
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 import weakref
@@ -24,6 +25,7 @@ from photoindex.errors import (
     LibraryNotWritable,
     LibraryTooNew,
     LibraryUnreadable,
+    UsageError,
 )
 from photoindex.store.migrations import SCHEMA, migrate, schema_version
 
@@ -46,16 +48,18 @@ _CANNOT_WRITE = ("Permission denied", "Read-only file system", "No space left", 
 
 class CatalogFile:
     """The DuckDB file of a library. One process may not mix read-only and writing connections, so a
-    writing process opens all of them for writing; `_turn` keeps its threads from overlapping."""
+    writing process opens all of them for writing; `_turn` keeps its threads from overlapping. Raises UsageError for a
+    path that DuckDB cannot open."""
 
     def __init__(self, path: Path, writable: bool) -> None:
+        _check_name(path)
         self.path = path
         self.writable = writable
         self._turn = threading.RLock()
         self._known = False
         self._engine: DuckDBPyConnection | None = None
         self._readers = 0
-        self._is_free = False  # see `copying`
+        self._copy: Path | None = None  # see `copying`
         self._wanted = path.with_suffix(".wanted")  # there, and touched again and again, while a writer waits
         self.answers: dict[str, tuple[Any, list[tuple[Any, ...]]]] = {}  # see `remembered`
 
@@ -82,11 +86,12 @@ class CatalogFile:
                 raise
 
     @contextlib.contextmanager
-    def copying(self) -> Iterator[DuckDBPyConnection]:
-        """As `read`, but other files can be reached, to write a copy."""
-        free = CatalogFile(self.path, self.writable)
-        free._is_free = True
-        with self._turn, free.read() as con:
+    def copying(self, to: Path) -> Iterator[DuckDBPyConnection]:
+        """As `read`, but `to` can be reached too, to write a copy."""
+        _check_name(to)
+        other = CatalogFile(self.path, self.writable)
+        other._copy = to
+        with self._turn, other.read() as con:
             yield con
 
     def create(self) -> None:
@@ -104,26 +109,35 @@ class CatalogFile:
             with self._explained(), contextlib.closing(duckdb.connect(part)) as con:
                 migrate(con)
             part.replace(self.path)
-        with self._turn, self._explained(), self._opened_to_write() as con:
-            before = schema_version(con)
-        if before == SCHEMA:
-            return
-        with self._turn, self._explained(), self._opened_to_write(free=True) as con:
-            if before:
+        with self._turn:
+            with self._explained(), self._opened_to_write() as con:
+                before = schema_version(con)
+            if 0 < before < SCHEMA:
                 from photoindex.store.upgrade import keep_before_upgrade
 
-                keep_before_upgrade(con, self.path, before)
-            migrate(con)
+                keep_before_upgrade(self, before)
+            if before < SCHEMA:
+                with self._explained(), self._opened_to_write() as con:
+                    migrate(con)
 
     @contextlib.contextmanager
-    def _opened_to_write(self, free: bool = False) -> Iterator[DuckDBPyConnection]:
+    def _opened_to_write(self) -> Iterator[DuckDBPyConnection]:
         import duckdb
 
-        access = "true" if free or self._is_free else "false"
-        config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": access}
+        free = "false" if self._copy is None else "true"
+        config: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": free}
         with contextlib.closing(self._patiently(lambda: duckdb.connect(self.path, config=config))) as con:
+            if self._copy is not None:
+                self._shut_in(con)
             self._is_older(con)
             yield con
+
+    def _shut_in(self, con: DuckDBPyConnection) -> None:
+        """Leave in reach the files of the catalog, and of the copy that is made, before the catalog is asked."""
+        paths = [f"{path}{end}" for path in (self.path, self._copy) if path is not None for end in _BESIDE]
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        con.execute(f"SET allowed_paths = [{listed}]")
+        con.execute("SET enable_external_access = false")
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[DuckDBPyConnection]:
@@ -168,10 +182,7 @@ class CatalogFile:
             # What a question has no memory for goes beside the catalog, not into the folder that somebody is in.
             self._engine = duckdb.connect(":memory:", config={"temp_directory": f"{self.path}.tmp"})
             weakref.finalize(self, self._engine.close)  # also where the process ends at once
-            if not self._is_free:
-                own = ", ".join("'" + f"{self.path}{end}".replace("'", "''") + "'" for end in _BESIDE)
-                self._engine.execute(f"SET allowed_paths = [{own}]")
-                self._engine.execute("SET enable_external_access = false")
+            self._shut_in(self._engine)
         return self._engine
 
     def _patiently(self, act: Callable[[], Opened]) -> Opened:
@@ -262,6 +273,12 @@ class CatalogFile:
         if any(words in text for words in _CANNOT_WRITE):
             return LibraryNotWritable(self.path.parent, text)
         return LibraryCorrupt(self.path.parent, text)
+
+
+def _check_name(path: Path) -> None:
+    """DuckDB takes what follows a question mark for options, and a backslash for a slash."""
+    if wrong := next((char for char in ("?", "\\") if char in str(path) and char != os.sep), None):
+        raise UsageError(f"DuckDB cannot open a file with {wrong} in the names of its folders: {path}. Choose others.")
 
 
 def _first_line(error: Exception) -> str:

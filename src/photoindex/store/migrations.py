@@ -168,5 +168,5 @@ def migrate_file(path: Path) -> None:
     """Bring a catalog that nobody else has open to `SCHEMA`."""
     import duckdb
 
-    with contextlib.closing(duckdb.connect(path)) as con:
+    with contextlib.closing(duckdb.connect(path, config={"enable_external_access": "false"})) as con:
         migrate(con)

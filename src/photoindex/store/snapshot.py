@@ -24,7 +24,7 @@ def copy_catalog(file: CatalogFile, to: Path) -> None:
     comes along. A scan that wants to commit meanwhile waits. Raises LibraryCorrupt where a block cannot be read, and
     OSError where the copy is not whole.
     """
-    with file.copying() as con:
+    with file.copying(to) as con:
         copy_database(con, to)
     sync_file(to)
 
@@ -37,7 +37,7 @@ def compact_catalog(file: CatalogFile) -> None:
     part, log = file.path.with_suffix(".compact"), Path(f"{file.path}.wal")
     for left in (part, Path(f"{part}.wal")):
         left.unlink(missing_ok=True)
-    with file.copying() as con:
+    with file.copying(part) as con:
         con.execute("CHECKPOINT")
         try:
             copy_database(con, part)
@@ -69,7 +69,7 @@ def copy_database(con: DuckDBPyConnection, to: Path) -> None:
 
     On a full disk DuckDB 1.x tells of nothing, and leaves what it wrote in the log of a file without tables.
     """
-    source = con.execute("SELECT current_database()").fetchall()[0][0]
+    source = con.execute("SELECT system.main.current_database()").fetchall()[0][0]
     path = str(to).replace("'", "''")
     con.execute(f"ATTACH '{path}' AS {_COPY} (TYPE duckdb)")
     try:
@@ -99,6 +99,7 @@ def _must_be_whole(con: DuckDBPyConnection, source: str, copy: Path) -> None:
 
 def _rows_of(con: DuckDBPyConnection, database: str) -> dict[str, int]:
     """How many rows each table of an attached database has."""
-    sql = "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = 'main' AND NOT internal"
+    sql = """SELECT table_name FROM system.main.duckdb_tables()
+        WHERE database_name = ? AND schema_name = 'main' AND NOT internal"""
     names = [row[0] for row in con.execute(sql, [database]).fetchall()]
     return {n: con.execute(f'SELECT count(*) FROM {database}.main."{n}"').fetchall()[0][0] for n in names}  # noqa: S608

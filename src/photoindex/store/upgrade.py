@@ -15,19 +15,20 @@ from photoindex.store.migrations import SCHEMA
 from photoindex.store.snapshot import copy_database
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from photoindex.store.connection import CatalogFile
 
 BACKUPS = "backups"
 UPGRADED = "library_upgraded"
 _KEPT = 3
 
 
-def keep_before_upgrade(con: DuckDBPyConnection, catalog: Path, schema: int) -> Path:
-    """Back up the open catalog to `backups` in the library's folder, and tell of it by the event `library_upgraded`.
+def keep_before_upgrade(file: CatalogFile, schema: int) -> Path:
+    """Back up the catalog to `backups` in the library's folder, and tell of it by the event `library_upgraded`.
 
     The newest few are kept. `photoindex restore` takes them. Raises BackupNotWritten.
     """
-    folder = catalog.parent / BACKUPS
+    library = file.path.parent
+    folder = library / BACKUPS
     target = folder / f"before-schema-{SCHEMA}-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
     try:
         folder.mkdir(exist_ok=True)
@@ -35,10 +36,11 @@ def keep_before_upgrade(con: DuckDBPyConnection, catalog: Path, schema: int) -> 
         raise BackupNotWritten(target, error.strerror or str(error)) from error
     with writing_backup(target, force=True) as backup:
         copy = backup.scratch / CATALOG
-        copy_database(con, copy)
+        with file.copying(copy) as con:
+            copy_database(con, copy)
         backup.add_file(CATALOG, copy)
         made = {"made_at": datetime.now(UTC).isoformat(timespec="seconds"), "photoindex": photoindex.__version__}
-        backup.finish({"kind": "catalog", "schema": schema, "library": str(catalog.parent), **made})
+        backup.finish({"kind": "catalog", "schema": schema, "library": str(library), **made})
     keep_newest(folder, "before-schema-*.zip", _KEPT)
     tell(UPGRADED, logging.WARNING, before=schema, after=SCHEMA, backup=str(target))
     return target
