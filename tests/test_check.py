@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +226,18 @@ def test_what_killed_commands_left_is_found_and_removed(made: Path) -> None:
     list(repair(made))
     assert found(made) == {}
     assert not (made / "restoring").exists()
+
+
+def test_what_a_killed_question_had_no_memory_for_is_removed(made: Path) -> None:
+    folder = made / "catalog.duckdb.tmp"
+    folder.mkdir()
+    for name in ("of-a-killed-one", "of-one-that-runs"):
+        (folder / name).write_bytes(b"x")
+    long_ago = time.time() - 86_400
+    os.utime(folder / "of-a-killed-one", (long_ago, long_ago))
+    assert found(made)["leftovers"].count == 1
+    list(repair(made))
+    assert [path.name for path in folder.iterdir()] == ["of-one-that-runs"]
 
 
 def test_a_run_of_apply_that_was_broken_off_is_told_with_what_to_do(made: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import duckdb
 import numpy as np
 import pytest
 
+import kept_library as kept
 from conftest import Shell
 from photoindex.errors import (
     LibraryBusy,
@@ -349,3 +351,19 @@ def test_a_library_of_before_keeps_its_hashes_and_gets_the_new_ones_with_the_nex
         newer = Hashes(b"p" * 32, 90, b"o" * 32, 80, b"t" * 32, b"word", 2.5)
         library.save([analysed(sha256=sha256, hash=newer)])
         assert library.queries.details(photo_id).hashes == newer
+
+
+def test_the_catalog_is_open_no_longer_when_disks_are_asked_for(made: Path) -> None:
+    library = Library.open(made)
+    asked = []
+
+    def away(roots: Collection[str]) -> Collection[str]:
+        asked.append((set(roots), library.catalog.file._readers))
+        return roots
+
+    details = library.queries.details(kept.photo_id(1), away)
+    [(roots, readers)] = asked
+    assert roots
+    assert readers == 0
+    assert [file.path for file in details.files] == [kept.path_of(1)]
+    assert all(file.offline for file in details.files)

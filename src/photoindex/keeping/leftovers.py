@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from photoindex.store.lance_repair import clear, left_behind
 from photoindex.store.library import Library
 from photoindex.store.swap import STAGE, is_pending
 
+# What a question had no memory for; another process may be at it now.
+_SPILLED, _SETTLED_S = "catalog.duckdb.tmp/*", 3_600.0
 _FILES = (
     *("catalog.part*", "catalog.compact*", "catalog.wanted", "cache/near_hashes.part"),
     *("backups/.*.part", "backups/.*.parts"),
@@ -20,10 +23,19 @@ _FILES = (
 def leftovers(library: Library) -> list[Path]:
     """Files and folders that nothing needs any more. Thumbnails: see `thumbs`."""
     found = [path for pattern in _FILES for path in library.folder.glob(pattern)]
+    settled = time.time() - _SETTLED_S
+    found += [path for path in library.folder.glob(_SPILLED) if _changed(path) < settled]
     stage = library.folder / STAGE
     if stage.exists() and not is_pending(library.folder):
         found.append(stage)
     return [*found, *left_behind(library.vectors)]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:  # the other process has just ended
+        return time.time()
 
 
 def clear_leftovers(library: Library) -> int:

@@ -21,7 +21,7 @@ _Batch = tuple[Sequence[Analysed], Sequence[tuple[FoundFile, Problem]]]
 
 class Writer:
     """Saves what it is given, in order. It takes the next batch only when the last one is saved, so that a scan that is
-    killed repeats no more than the batch that was being written and what was done of the next.
+    killed repeats at most two batches: the one that was being written, and what was done of the next.
 
     An error of the store is raised at the next call: a store that cannot write stops the scan.
     """

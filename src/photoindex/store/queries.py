@@ -243,7 +243,9 @@ class Queries:
     def details(self, photo_id: int, away: Away = _none) -> PhotoDetails:
         """Everything known of a photo; its files in the order of `rows`."""
         with self._file.read() as con:
-            return _details(con, photo_id, away)
+            found = _details(con, photo_id)
+            files = con.execute(_FILES_OF, [photo_id]).fetchall()
+        return replace(found, files=_files(files, away))  # asked now: disks may take long, and hold up no writer
 
     def _rows(self, sql: str, photo_ids: Sequence[int]) -> list[PhotoRow]:
         with self._file.read() as con:
@@ -284,10 +286,11 @@ SELECT f.path, l.step, l.code, l.message, p.sha256 FROM ledger l JOIN files f US
     JOIN photos p USING (photo_id) WHERE l.status = 'failed' AND f.missing_since IS NULL
 ORDER BY 1, 2
 """
+_FILES_OF = "SELECT path, missing_since IS NOT NULL, root FROM files WHERE photo_id = ? ORDER BY path"
 _MODELS = "SELECT step, arg_max(model, done_at) FROM ledger WHERE model IS NOT NULL AND status = 'done' GROUP BY step"
 
 
-def _details(con: DuckDBPyConnection, photo_id: int, away: Away) -> PhotoDetails:
+def _details(con: DuckDBPyConnection, photo_id: int) -> PhotoDetails:
     def rows(sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql, [photo_id]).fetchall()
 
@@ -303,9 +306,7 @@ def _details(con: DuckDBPyConnection, photo_id: int, away: Away) -> PhotoDetails
         sha256=sha256,
         bytes=size,
         state=rows(f"SELECT state FROM ({_STATES}) WHERE photo_id = ?")[0][0],  # noqa: S608
-        files=_files(
-            rows("SELECT path, missing_since IS NOT NULL, root FROM files WHERE photo_id = ? ORDER BY path"), away
-        ),
+        files=(),
         metadata=_metadata(metadata[0]) if metadata else None,
         place=Place(*place[0]) if place else None,
         hashes=_hashes(*hashes[0]) if hashes else None,
