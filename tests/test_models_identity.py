@@ -178,6 +178,24 @@ def test_weights_are_hashed_once_in_a_process_where_the_disk_is_full(
     assert hashed == ["w.onnx"] * 2
 
 
+def test_weights_that_were_pulled_are_hashed_no_more(
+    tmp_path: Path, run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path)  # its models.toml
+    registry = load_registry(tmp_path / "user.toml")
+    monkeypatch.setenv("PHOTOINDEX_MODELS", str(tmp_path / "pulled"))
+    monkeypatch.setattr("photoindex.cli.model_files._finish", lambda _: None)  # it is no real model
+    run("models", "pull", "small", "--models", tmp_path / "user.toml")
+    model = locate(registry, registry.model("small"), tmp_path / "pulled")
+    real, hashed = sha256_of(model.path / "w.bin"), []
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or real)
+    pulled = fingerprint(model)
+    assert hashed == []
+    (model.path / HASHES).unlink()
+    assert fingerprint(model) == pulled
+    assert hashed == ["w.bin"]
+
+
 def words_model(tmp_path: Path, words: str, **options: Any) -> InstalledModel:
     base = own_folder(tmp_path)
     (tmp_path / "words.txt").write_text(words)

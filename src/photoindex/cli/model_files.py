@@ -44,6 +44,7 @@ def read_registry(models: str | None) -> tuple[Registry, Path]:
 
 def pull(names: NamesArgument = None, profile: ProfileOption = None, models: ModelsOption = None) -> None:
     """Fetch and verify the weights of models, or of a whole profile. What is already there is only verified."""
+    from photoindex.models.identity import keep_hashes
     from photoindex.models.install import pull as install
 
     registry, models_dir = read_registry(models)
@@ -55,6 +56,7 @@ def pull(names: NamesArgument = None, profile: ProfileOption = None, models: Mod
             typer.echo(f"{spec.name}: {spec.note}", err=True)
         with progress_bars() as progress:
             installed = install(registry, spec, models_dir, progress)
+        keep_hashes(installed.base or installed)
         _finish(installed)
         typer.echo(f"{spec.name}\t{installed.path}")
 

@@ -70,6 +70,18 @@ def _contents(installed: InstalledModel) -> Mapping[str, str]:
     return found
 
 
+def keep_hashes(installed: InstalledModel) -> None:
+    """Keep the hashes of a fetched model whose files were verified just now: the next scan need not read them all."""
+    spec = installed.spec
+    if spec.path is not None or spec.package is not None or installed.base is not None:
+        return
+    record, now = read_record(installed.path), {}
+    with contextlib.suppress(OSError):
+        for name in (name for name in _names(spec) if name in record):
+            now[name] = [*_seen(installed.path / name), str(record[name]["sha256"])]
+        _write_hashes(installed.derived, now)
+
+
 def _can_keep(folder: Path) -> bool:
     """Whether hashes can be kept there. Else gigabytes would be read at each search, of files that cannot be written
     from here either."""
@@ -101,8 +113,7 @@ def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
     kept, now = _READ.get(installed.derived) or _read_hashes(installed.derived), {}
     try:
         for name in names:
-            stat = (installed.path / name).stat()
-            seen = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+            seen = _seen(installed.path / name)
             before = kept.get(name)
             same = before is not None and before[:3] == seen
             now[name] = before if before and same else [*seen, sha256_of(installed.path / name)]
@@ -112,6 +123,11 @@ def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
     if now != kept and not _write_hashes(installed.derived, now):
         _READ[installed.derived] = now
     return {name: str(entry[3]) for name, entry in now.items()}
+
+
+def _seen(path: Path) -> list[Any]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def _read_hashes(folder: Path) -> dict[str, list[Any]]:
