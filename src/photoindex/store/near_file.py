@@ -6,7 +6,10 @@ It holds hashes and which of them are near, no word of the photos that have them
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,6 +20,13 @@ import numpy as np
 
 from photoindex.records import Searched
 
+# What reading a damaged file raises. RuntimeError: a flag says it is encrypted; NotImplementedError, one of those:
+# another compression; TypeError: no archive but an array; MemoryError: a shape of any size.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(RuntimeError, TypeError, AttributeError, MemoryError, SyntaxError, tokenize.TokenError, struct.error),
+)
+
 
 class NearFile:
     """The file of one library. Kinds of hashes are told apart by name."""
@@ -26,8 +36,7 @@ class NearFile:
 
     def read(self) -> dict[str, Searched]:
         """By kind; nothing where there is no file, or it is damaged or of another form."""
-        damaged = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-        with contextlib.suppress(*damaged), np.load(self.path) as saved:
+        with contextlib.suppress(*_DAMAGED), np.load(self.path) as saved:
             kinds = [name.removesuffix(" hashes") for name in saved.files if name.endswith(" hashes")]
             return {
                 kind: _sound(Searched(saved[f"{kind} hashes"], saved[f"{kind} pairs"], int(saved[f"{kind} threshold"])))
@@ -39,15 +48,20 @@ class NearFile:
         """Replace what was kept. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
-        with part.open("wb") as stream:
-            arrays: dict[str, np.ndarray[Any, Any]] = {}
-            for kind, known in kinds.items():
-                arrays |= {f"{kind} hashes": known.words, f"{kind} pairs": known.pairs}
-                arrays[f"{kind} threshold"] = np.array(known.threshold)
-            np.savez(stream, allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(self.path)
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        for kind, known in kinds.items():
+            arrays |= {f"{kind} hashes": known.words, f"{kind} pairs": known.pairs}
+            arrays[f"{kind} threshold"] = np.array(known.threshold)
+        try:
+            with part.open("wb") as stream:
+                np.savez(stream, allow_pickle=False, **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
     def remove(self) -> None:
         """There is nothing in it that is not found again."""
