@@ -147,6 +147,26 @@ def test_near_pairs_are_the_same_with_what_is_known() -> None:
     assert near_pairs(kinds, 31, searches=searches).tolist() == near_pairs(kinds, 31).tolist()
 
 
+@pytest.mark.usefixtures("eager")
+def test_a_narrower_search_does_not_replace_what_a_wider_one_found() -> None:
+    hashes = random_hashes(300, 100)
+
+    def after(chosen: Hashes, threshold: int, known: Searched | None) -> Searched | None:
+        search = Search(chosen, threshold, known)
+        told(search.blocks())
+        return search.searched()
+
+    known = after(hashes[:250], 31, None)
+    assert after(hashes[:260], 20, known) is None  # as with --threshold 20
+    assert after(hashes[200:260], 31, known) is None  # as with --min-size
+    wider = after(hashes[:260], 31, known)
+    assert wider is not None
+    assert (len(wider.words), wider.threshold) == (len(np.unique(hashes[:260], axis=0)), 31)
+    fewer = after(hashes[5:260], 31, known)  # some were deleted, more are new
+    assert fewer is not None
+    assert len(fewer.words) == len(np.unique(hashes[5:260], axis=0))
+
+
 # -- the file
 
 
@@ -191,6 +211,51 @@ def test_a_file_of_another_form_is_none(tmp_path: Path, wrong: dict[str, Any]) -
     np.savez(NearFile(tmp_path).path, **wrong, **{"pdq threshold": np.array(31)})
     assert zipfile.is_zipfile(NearFile(tmp_path).path)
     assert NearFile(tmp_path).read() == {}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> NearFile:
+    file = NearFile(tmp_path)
+    file.write({"pdq": Searched(np.zeros((3, 4), np.uint64), np.array([[0, 2]]), 31)})
+    return file
+
+
+def test_a_file_with_any_byte_of_its_directory_changed_is_none_or_sound(written: NearFile) -> None:
+    """Flags say that it is encrypted, or compressed in another way, or of a size beyond memory."""
+    whole = written.path.read_bytes()
+    for at in range(whole.index(b"PK\1\2"), len(whole)):
+        for bit in (1, 8):
+            written.path.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            assert set(written.read()) <= {"pdq"}
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), RuntimeError("encrypted"), NotImplementedError("that method")])
+def test_a_file_that_cannot_be_unpacked_is_none(
+    written: NearFile, failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise failure
+
+    assert written.read()
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", fail)
+    assert written.read() == {}
+
+
+def test_an_array_in_its_place_is_none(written: NearFile) -> None:
+    with written.path.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    assert written.read() == {}
+
+
+def test_a_full_disk_leaves_nothing_half_written(written: NearFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("photoindex.store.near_file.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        written.write({})
+    assert [path.name for path in written.path.parent.iterdir()] == [written.path.name]
+    assert list(written.read()) == ["pdq"]
 
 
 # -- the command

@@ -70,13 +70,19 @@ class Search:
     def searched(self) -> Searched | None:
         """What to go on from the next time, after all blocks; None where `known` says as much, or there is too much."""
         knows_all = self._known and self._known.threshold >= self._threshold and not self._new.any()
-        if knows_all or not self._ended:
+        if knows_all or not self._ended or self._lost() > self._new.sum():
             return None
         packed = np.unique(np.concatenate([np.empty(0, np.int64), *self._found]))
         if len(packed) > self._most:
             return None
         pairs = np.stack(np.divmod(packed, max(len(self._words), 1)), axis=1)
         return Searched(self._words, pairs, self._threshold)
+
+    def _lost(self) -> int:
+        """How many known hashes are not searched, or not as widely: it is a narrower search, not that they are gone."""
+        if self._known is None:
+            return 0
+        return len(self._place) if self._known.threshold > self._threshold else int((self._place < 0).sum())
 
     @property
     def _most(self) -> int:
