@@ -14,7 +14,7 @@ from photoindex.pure.components import Edge, components, spanning_forest, weakes
 from photoindex.pure.differences import differences
 from photoindex.pure.keep import DEFAULT_RULES, RULES, Copy, Wishes, choose, parse_rules
 from photoindex.pure.names import frames_of_series, is_copy_name, same_shot, video_of
-from photoindex.pure.tiers import RAW_FORMATS, Evidence, edits, is_same_picture, relation
+from photoindex.pure.tiers import RAW_FORMATS, Evidence, edits, edits_told, is_same_picture, relation
 from photoindex.pure.votes import pairs_by_votes
 from photoindex.records import DupeFacts, Look
 
@@ -107,9 +107,31 @@ def test_a_picture_within_another_is_the_same_an_overlap_is_not(covers: tuple[fl
 
 
 def test_something_differs_where_it_stands_out_from_what_compression_did() -> None:
-    for spot, noise, differs in ((7.4, 0.1, True), (3.8, 0.1, False), (9.0, 0.5, False), (21.0, 0.5, True)):
+    for spot, noise, agreement, differs in (
+        (7.4, 0.05, 1.0, True),
+        (3.8, 0.7, 0.95, False),
+        (9.0, 0.1, 1.0, False),
+        (9.0, 0.1, 0.95, True),
+        (21.0, 0.1, 1.0, True),
+        (7.0, 0.9, 1.0, True),
+    ):
         expected = ("something in it differs",) if differs else ()
-        assert edits(replace(SAME, spot=spot, noise=noise, agreement=0.95)) == expected
+        assert edits(replace(SAME, spot=spot, noise=noise, agreement=agreement)) == expected
+
+
+def test_lossless_files_of_one_size_with_other_pixels_are_no_mere_copies() -> None:
+    png, bmp = replace(BARE, format="PNG"), replace(BARE, format="BMP")
+    for other in (png, bmp):
+        assert tier(png, other, Evidence(2, SAME, True)) == "same-pixels"
+        assert tier(png, other, Evidence(2, SAME, False)) == "edited"
+        assert tier(png, other, Evidence(30, SAME)) == "edited"  # too far apart for equal pixels
+        assert tier(png, other, Evidence(2, SAME)) == "re-encoded"  # transparent: pixels were not compared
+    assert edits_told("edited", SAME) == ("some pixels differ",)
+    assert edits_told("edited", replace(SAME, turn=1)) == edits(replace(SAME, turn=1))
+    assert edits_told("re-encoded", SAME) == ()
+    assert tier(png, replace(png, width=200), Evidence(2, SAME, False)) == "re-encoded"
+    for lossy in ("JPEG", "GIF"):
+        assert tier(png, replace(BARE, format=lossy), Evidence(2, SAME, False)) == "re-encoded"
 
 
 def test_edits_are_named() -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from photoindex.dupes.alignment import SmallPicture, look
 from photoindex.dupes.candidates import LEAST_QUALITY, TURN_BITS, Files, hash_array
 from photoindex.dupes.find import DEFAULTS, known_photos, may_be_equal, pdq_distance
-from photoindex.dupes.looking import SmallPictures, digests, opened, pixel_digest, small_picture
+from photoindex.dupes.looking import SmallPictures, digests, opened, pixel_digest, pixels_equal, small_picture
 from photoindex.dupes.options import DupeOptions
 from photoindex.errors import RootNotAFolder, RootNotFound, UsageError
 from photoindex.media.metadata import gather
@@ -23,7 +23,7 @@ from photoindex.media.unreadable import Unreadable
 from photoindex.media.walk import WalkRules, walk
 from photoindex.pure.differences import differences
 from photoindex.pure.keep import is_below
-from photoindex.pure.tiers import DUPLICATES, IDENTICAL, TIERS, Evidence, edits, relation
+from photoindex.pure.tiers import DUPLICATES, IDENTICAL, TIERS, Evidence, edits_told, relation
 from photoindex.pure.turns import TURNS, turned_hashes
 from photoindex.pure.votes import LEAST_VOTES, WordIndex
 from photoindex.records import DupeFacts, FoundFile, Metadata, PhotoRow, Problem, photo_id_of
@@ -133,7 +133,7 @@ class _Known:
         if best is None:
             return Arrival(file.path, file.size)
         (tier_at, _), at, seen = best
-        what = (*(edits(seen.look) if seen.look else ()), *differences(self._photos[at], new.facts))
+        what = (*edits_told(TIERS[tier_at], seen.look), *differences(self._photos[at], new.facts))
         row = self._files[self._photos[at].photo_id][0]
         return Arrival(file.path, file.size, TIERS[tier_at], row, seen.distance, what)
 
@@ -164,7 +164,7 @@ class _Known:
         if not may_be_equal(photo, new.facts, evidence):
             return evidence
         stored = self._digest(photo)
-        return Evidence(evidence.distance, seen, stored == pixel_digest(new.source) if stored else None)
+        return Evidence(evidence.distance, seen, pixels_equal(stored, pixel_digest(new.source)) if stored else None)
 
     def _digest(self, photo: DupeFacts) -> bytes | None:
         """That of a library's photo, kept for this run only: nothing is to be written."""

@@ -8,16 +8,14 @@ from dataclasses import replace
 from photoindex.dupes.candidates import Candidates, Files, candidates
 from photoindex.dupes.decisions import Decided
 from photoindex.dupes.groups import Grouping, Related, live_groups
-from photoindex.dupes.looking import Pair, digests, looks
+from photoindex.dupes.looking import Pair, digests, looks, pixels_equal
 from photoindex.dupes.options import DupeOptions
 from photoindex.pure.keep import is_below
-from photoindex.pure.tiers import IDENTICAL, LIVE, Evidence, is_same_picture, relation
+from photoindex.pure.tiers import IDENTICAL, LIVE, PIXEL_BITS, PIXEL_COLOUR, Evidence, is_same_picture, relation
 from photoindex.records import DupeFacts, Group, Look, PhotoRow
 from photoindex.store.library import Library
 
 DEFAULTS = DupeOptions()
-# Equal pixels give thumbnails and hashes that differ by no more than ways of decoding differ.
-_PIXEL_COLOUR, _PIXEL_BITS = 2.5, 12
 
 
 def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
@@ -62,7 +60,7 @@ def _evidence(
     pixels = digests(library, {photos[k].photo_id: photos[k] for pair in close for k in pair}.values(), files)
     for pair in close:
         one, other = (pixels.get(photos[k].photo_id) for k in pair)
-        found[pair] = Evidence(found[pair].distance, found[pair].look, one == other if one and other else None)
+        found[pair] = Evidence(found[pair].distance, found[pair].look, pixels_equal(one, other))
     return found
 
 
@@ -80,7 +78,7 @@ def may_be_equal(a: DupeFacts, b: DupeFacts, seen: Evidence) -> bool:
     look = seen.look
     if look is None or not look.whole or look.turn or (a.width, a.height) != (b.width, b.height):
         return False
-    return seen.distance <= _PIXEL_BITS and look.colour <= _PIXEL_COLOUR and is_same_picture(look)
+    return seen.distance <= PIXEL_BITS and look.colour <= PIXEL_COLOUR and is_same_picture(look)
 
 
 def _tier(photos: Sequence[DupeFacts], files: Files, pair: Pair, seen: Evidence) -> str | None:

@@ -14,7 +14,7 @@ from photoindex.pure.components import Edge, components, spanning_forest, weakes
 from photoindex.pure.differences import differences
 from photoindex.pure.keep import BURST_RULES, Copy, Wishes, choose, is_below
 from photoindex.pure.names import video_of
-from photoindex.pure.tiers import BURST, DUPLICATES, IDENTICAL, LIVE, SIMILAR, TIERS, Evidence, edits
+from photoindex.pure.tiers import BURST, DUPLICATES, IDENTICAL, LIVE, SIMILAR, TIERS, Evidence, edits_told
 from photoindex.records import DupeFacts, Group, Link, Member, PhotoRow
 
 _LONGEST_LIVE_S = 8.0
@@ -128,7 +128,7 @@ class Grouping:
         if one == other:
             return Link(a, b, IDENTICAL, 0)
         mine = related[one, other]
-        what = edits(mine.seen.look) if mine.seen.look else ()
+        what = edits_told(mine.tier, mine.seen.look)
         return Link(a, b, mine.tier, mine.seen.distance, mine.seen.look, what)
 
     def _member(self, node: int, keeper: int, tiers: Mapping[int, int], place: int, links: Iterable[Link]) -> Member:

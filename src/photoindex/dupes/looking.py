@@ -23,11 +23,12 @@ from photoindex.steps.opencv_guard import require_opencv
 from photoindex.store.library import Library
 
 # Raised when the way of looking changes: what was remembered then counts for nothing.
-VERSION = 5
+VERSION = 6
 _SIDE = 400
 _DECODED_SIDE = 600
 _KEPT = 384  # small pictures, about 0.6 MB each with their corners
 _BATCH = 1024
+_OF_PIXELS, _OF_BYTES = 16, 20  # bytes of a digest
 Pair = tuple[int, int]
 
 
@@ -107,8 +108,15 @@ def pixel_digest(source: SourcePicture) -> bytes:
     """
     image = source.opened.pixels(None, MAX_PIXELS).convert("RGB")
     if not source.opened.is_all_shown():
-        return hashlib.blake2b(source.data, digest_size=16, salt=b"bytes").digest()
-    return hashlib.blake2b(image.tobytes(), digest_size=16, salt=str(image.size).encode()[:16]).digest()
+        return hashlib.blake2b(source.data, digest_size=_OF_BYTES).digest()
+    return hashlib.blake2b(image.tobytes(), digest_size=_OF_PIXELS, salt=str(image.size).encode()[:16]).digest()
+
+
+def pixels_equal(one: bytes | None, other: bytes | None) -> bool | None:
+    """Of two digests; None where one is missing or of its bytes, which do not tell."""
+    if not one or not other or {len(one), len(other)} != {_OF_PIXELS}:
+        return None
+    return one == other
 
 
 def opened(path: str, sha256: str | None = None, short_side: int | None = None) -> SourcePicture | None:

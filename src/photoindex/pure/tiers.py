@@ -39,7 +39,13 @@ _WHOLE = 0.985
 _TONE = 5.0  # mere copies reach 4.3 (another colour space), the faintest filter 6.1
 # What was put in or taken out is as strong as this, and stands out from what compression and blur did elsewhere. On the
 # real pictures measured, mere copies reach 1.6 (JPEG of quality 10 reaches 3.8), another small label 7.4 and more.
-_SPOT, _STANDS_OUT = 4.0, 30.0
+_SPOT, _STANDS_OUT = 4.0, 110.0
+_EVERYWHERE = 0.6  # noise of mere copies reaches 0.44, that of pages full of other text 0.9
+_PARTS_ALIKE = 0.985  # nor do mere copies that reach that spot have fewer parts alike
+# What keeps every pixel: copies of one size have equal ones, and cannot be re-encoded. (GIF has too few colours.)
+_LOSSLESS = ("PNG", "BMP")
+# Equal pixels give thumbnails and hashes that differ by no more than ways of decoding differ.
+PIXEL_COLOUR, PIXEL_BITS = 2.5, 12
 BURST_S = 3.0
 _BURST_PDQ = 90
 _CONFIDENT_PDQ = 31
@@ -69,10 +75,23 @@ def relation(a: DupeFacts, b: DupeFacts, paths_a: Iterable[str], paths_b: Iterab
             return BURST if in_burst(a, b) else SIMILAR
         if (_has_pages(a) or _has_pages(b)) and not _is_same_animation(a, b):
             return SIMILAR
-        return EDITED if edits(seen.look) else RE_ENCODED
+        return EDITED if edits(seen.look) or _has_lost_pixels(a, b, seen) else RE_ENCODED
     if in_burst(a, b) and _looks_related(seen):
         return BURST
     return SIMILAR if _is_similar(seen) else None
+
+
+def _has_lost_pixels(a: DupeFacts, b: DupeFacts, seen: Evidence) -> bool:
+    """Whether pixels differ, of two files of one size whose formats change none."""
+    if (
+        {a.format, b.format} - {*_LOSSLESS}
+        or (a.width, a.height) != (b.width, b.height)
+        or not a.frames == b.frames == 1
+    ):
+        return False
+    if seen.pixels_equal is not None or seen.look is None:
+        return seen.pixels_equal is False
+    return seen.distance > PIXEL_BITS or seen.look.colour > PIXEL_COLOUR
 
 
 def _has_pages(facts: DupeFacts) -> bool:
@@ -107,9 +126,21 @@ def edits(look: Look) -> tuple[str, ...]:
         found.append(f"one shows {100 * min(look.covers_a, look.covers_b):.0f} % of the other")
     if look.tone >= _TONE:
         found.append("other colours or brightness")
-    if look.spot >= max(_SPOT, _STANDS_OUT * look.noise):
+    if look.spot >= _SPOT and _stands_out(look):
         found.append("something in it differs")
     return tuple(found)
+
+
+def _stands_out(look: Look) -> bool:
+    if look.agreement < _PARTS_ALIKE or look.noise >= _EVERYWHERE:
+        return True
+    return look.spot >= _STANDS_OUT * look.noise
+
+
+def edits_told(tier: str, look: Look | None) -> tuple[str, ...]:
+    """The edits of a pair of this tier. Some are too small to be seen in a look."""
+    seen = edits(look) if look else ()
+    return seen or (("some pixels differ",) if tier == EDITED else ())
 
 
 def are_different_shots(a: DupeFacts, b: DupeFacts, paths: Iterable[tuple[str, str]], look: Look) -> bool:

@@ -21,9 +21,9 @@ class Look:
     place was found by `matches` corners that agree on one position, turned by `angle` degrees; `scale`: pixels of the
     first for one of the second; `colour`: mean difference of the overlap, 0 to 255, and `tone`: what smoothing leaves
     of it; `texture`: strength of the fine detail of the plainer one; `spot`: of the strongest detail of one that the
-    other contradicts, and `noise`: what a quarter of the overlap exceeds of that, all in the same unit; `frame`: "a" or
-    "b" where what only it shows is plain; `clipped`: the one that is at an end of the scale where the other still has
-    different tones, or empty.
+    other contradicts, and `noise`: what all but a quarter of the overlap exceed of that, all in the same unit; `frame`:
+    "a" or "b" where what only it shows is plain; `clipped`: the one that is at an end of the scale where the other
+    still has different tones, or empty.
     """
 
     whole: bool
