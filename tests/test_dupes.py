@@ -447,3 +447,8 @@ def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_p
     assert "No folder at" in scanned("dupes", "--against", drawn, tmp_path / "nowhere", code=15).err
     assert "photoindex scan" in scanned("dupes", "--against", tmp_path, "--against", "/nowhere", drawn, code=2).err
     assert scanned("dupes", "--against", drawn, drawn, "--missing", "--format", "json", code=2).out == b""
+
+
+def test_a_misspelt_command_of_dupes_is_told_from_a_folder(scanned: Shell) -> None:
+    assert "did you mean `dupes apply`" in scanned("dupes", "aply", "plan.json", code=2).err
+    assert "did you mean" not in scanned("dupes", "/somewhere", code=2).err

@@ -177,6 +177,7 @@ def test_a_folder_that_is_not_there_at_first_is_an_error(tmp_path: Path, run: Sh
 
 def test_wishes_that_do_not_go_with_watching(run: Shell, photos: Path) -> None:
     assert "--dry-run" in run("scan", photos, "--watch", "--dry-run", code=2).err
+    assert "give --watch too" in run("scan", photos, "--watch-poll", "5", code=2).err
     assert "ndjson" in run("scan", photos, "--watch", "--format", "json", code=2).err
 
 

@@ -58,7 +58,7 @@ def create(
 
     with _writing(library) as opened:
         made = saved.create(opened, name, smart)
-    note(f"{made!r} is there: search in it with {_field(made)}.")
+    note(f"Collection {made!r} created: search in it with {_field(made)}.")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,15 +103,21 @@ def dupes(
             raise UsageError("--sheet, --open and --limit show groups; --against lists files. Leave them out.")
         raise typer.Exit(_against(opened, given, against, options, output, null, ids, missing, exit_code))
     if given or missing:
-        raise UsageError(
-            "Folders and --missing go with --against FOLDER; to limit the list to a folder use --in FOLDER."
-        )
+        raise UsageError(_without_against(given or ()))
     if threshold > CONFIDENT_THRESHOLD:
         note(f"Above {CONFIDENT_THRESHOLD} bits most pairs are unrelated; each is compared all the same.")
     showing = _Showing(output, null, ids, limit, browser, sheet)
     groups = find(opened, options)
     showing.show(opened, groups)
     raise typer.Exit(1 if exit_code and groups else 0)
+
+
+def _without_against(given: Sequence[str]) -> str:
+    """What is wrong with words after `dupes` that no folder was asked for: perhaps a command was meant."""
+    commands = ("review", "plan", "apply", "decide", "decisions")
+    near = difflib.get_close_matches(given[0], commands, 1) if given else []
+    meant = f"There is no command `dupes {given[0]}`; did you mean `dupes {near[0]}`? " if near else ""
+    return f"{meant}Folders and --missing go with --against FOLDER; to limit the list to a folder use --in FOLDER."
 
 
 @dataclass(frozen=True, slots=True)

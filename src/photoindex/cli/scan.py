@@ -98,7 +98,9 @@ def scan(
         max_memory=_memory(max_memory),
         runtime=RuntimeOptions(runtime=runtime),
     )
-    if watch or watch_poll is not None:
+    if watch_poll is not None and not watch:
+        raise UsageError("--watch-poll says how often --watch looks for changes: give --watch too.")
+    if watch:
         with listening("watch", log_file, verbose, folders):
             run_watch(folders, library, options, output, models, watch_poll)
         leave(130)

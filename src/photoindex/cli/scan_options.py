@@ -51,7 +51,7 @@ PollOption = Annotated[
         "--watch-poll",
         metavar="SECONDS",
         min=0.1,
-        help="Look for changes so often, where the system tells of none. [default: 60 on network folders only]",
+        help="With --watch: look for changes so often, should none be told. [default: 60 on network folders only]",
     ),
 ]
 AcceptOption = Annotated[
