@@ -16,6 +16,7 @@ import pytest
 
 from applying import Setting, tree, which_makes
 from conftest import Shell, draw
+from photoindex.dupes.cloning import UNKNOWN
 from photoindex.dupes.journal import Act, Journal
 from photoindex.pure.plans import plan_object
 from photoindex.store.library import Library
@@ -120,6 +121,50 @@ def test_what_was_left_alone_is_told_with_the_reason(run: Shell, make: Callable[
     _, left = json.loads(told(setting, run, "--format", "json", code=1))
     assert (left["path"], left["to"]) == (str(setting.photos / "c.jpg"), None)
     assert left["problem"] == "its bytes are not those of the plan any more"
+
+
+def refuse_to_clone(_path: str, _new: str) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+def many(run: Shell, tmp_path: Path) -> tuple[str, ...]:
+    """A plan of three files of the same bytes, of which two go, as clones."""
+    photos, plan = tmp_path / "photos", tmp_path / "plan.json"
+    photos.mkdir()
+    draw(2).save(photos / "a.jpg")
+    for number in (1, 2):
+        shutil.copyfile(photos / "a.jpg", photos / f"a ({number}).jpg")
+    run.scan(photos)
+    plan.write_bytes(run("dupes", "plan").out)
+    return ("dupes", "apply", str(plan), "--to", "reflink")
+
+
+def test_a_dry_run_foresees_that_a_disk_cannot_share_bytes_and_says_so_once(
+    run: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = many(run, tmp_path)
+    monkeypatch.setattr("photoindex.dupes.cloning.sys.platform", "linux")
+    monkeypatch.setattr("photoindex.dupes.cloning._ficlone", refuse_to_clone)
+    before = tree(tmp_path / "photos")
+    for options, summary in (("--dry-run", "0 files would go, 2 left alone."), ("--null", "0 files became clones")):
+        told = run(*command, options, code=1).err
+        assert told.count("cannot share bytes") == 1
+        assert "2 files on the disk at /" in told
+        assert summary in told
+    assert tree(tmp_path / "photos") == before
+    assert not list(run.folder.glob(".reflink-*"))
+    rows = run(*command, "--dry-run", "--format", "json", code=1).json
+    assert [(row["to"], "cannot share bytes" in row["problem"]) for row in rows] == [(None, True)] * 2
+
+
+def test_a_dry_run_says_where_only_the_real_run_can_tell_whether_bytes_are_shared(
+    run: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = many(run, tmp_path)
+    monkeypatch.setattr("photoindex.dupes.cloning._tried", lambda _folder: UNKNOWN)
+    told = run(*command, "--dry-run").err
+    assert told.count("only the real run can tell") == 1
+    assert "2 files would go, 0 left alone." in told
 
 
 def test_what_was_done_by_then_is_told_where_an_error_ends_it(

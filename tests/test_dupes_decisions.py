@@ -174,3 +174,29 @@ def test_a_library_of_before_can_hold_decisions(run: Shell, pictures: Path, tmp_
         decide(library, "keep-all", [group.id])
         assert [found.id for found in dupes(library)] != [group.id]
         assert len(dupes(library)) == 1
+
+
+def test_of_the_same_bytes_the_file_that_is_named_stays_or_it_is_refused(run: Shell, pictures: Path) -> None:
+    twin, copy = pictures / "twin.jpg", pictures / "twin (1).jpg"
+    run.scan(pictures)
+    refused = run("dupes", "decide", "keep-this", copy, code=2).err
+    assert f"{twin} has the bytes of {copy}, and of the two it would stay: its name is not that of a copy" in refused
+    assert f"dupes plan --prefer '{copy}'" in refused
+    assert run("dupes", "decisions", "list", "--format", "json").json == []
+    (group,) = run("dupes", "plan", "--tier", "identical", "--prefer", copy).json["groups"]
+    assert ([file["path"] for file in group["keep"]], [file["path"] for file in group["go"]]) == (
+        [str(copy)],
+        [str(twin)],
+    )
+    assert f"about 2 files: {twin} stays." in run("dupes", "decide", "keep-this", twin).err
+    (group,) = run("dupes", "plan", "--decided", "--tier", "identical").json["groups"]
+    assert [file["path"] for file in group["go"]] == [str(copy)]
+
+
+def test_a_copy_of_what_is_kept_is_refused_beside_other_contents_too(run: Shell, pictures: Path) -> None:
+    again = pictures / "small - Copy.jpg"
+    shutil.copyfile(pictures / "small.jpg", again)
+    run.scan(pictures)
+    assert "would stay" in run("dupes", "decide", "keep-this", again, code=2).err
+    run("dupes", "decide", "keep-this", pictures / "small.jpg")
+    assert listed(run, "--decided")["re-encoded"]["keeper"].endswith("small.jpg")

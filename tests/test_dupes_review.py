@@ -170,3 +170,10 @@ def test_filters_are_those_of_dupes(found: Shell, tmp_path: Path) -> None:
     assert "1 of 1  identical" in review(found, "q", options=("--no-pictures", "--tier", "identical"))
     assert "No duplicates" in review(found, options=("--no-pictures", "--in", str(tmp_path)))
     assert "No tier is called" in review(found, options=("--tier", "sharp"), code=2)
+
+
+def test_of_the_same_bytes_it_says_which_file_stays(found: Shell) -> None:
+    written = review(found, "1", options=("--no-pictures", "--tier", "identical"))
+    plain = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written).split())
+    assert "twin.jpg and lets go of the same bytes elsewhere: its name is not that of a copy" in plain
+    assert re.search(r"1 is kept: \S*/twin\.jpg", plain)

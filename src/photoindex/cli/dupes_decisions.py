@@ -36,7 +36,9 @@ def decide(
     with Library.writing(settings.library) as writing:
         made = settle(writing, decision, what)
     files = sum(made.photos.values())
-    note(f"Decided {made.kind} about {files} files. `photoindex dupes decisions revoke {made.id[:8]}` takes it back.")
+    stays = f": {what[0]} stays" if made.keeper else ""
+    told = f"Decided {made.kind} about {files} files{stays}."
+    note(f"{told} `photoindex dupes decisions revoke {made.id[:8]}` takes it back.")
 
 
 @decisions.command("list")

@@ -129,6 +129,7 @@ class _Review:
 
     def _kept(self, group: Group, first: str) -> bool:
         from photoindex.pure.group_words import by_content
+        from photoindex.pure.keep import choose_name
         from photoindex.render.review import MOST_CHOICES
 
         contents = by_content(group)[:MOST_CHOICES]
@@ -136,8 +137,9 @@ class _Review:
         if not 1 <= number <= len(contents):
             _tell(f"There is no {number} here." if number >= 0 else "")
             return False
-        photo = group.members[contents[number - 1][0]].photo
-        return self._settled(group, "keep-this", photo.photo, f"{number} is kept")
+        photos = [group.members[at].photo for at in contents[number - 1]]
+        where = f": {choose_name([photo.path for photo in photos])[0]}" if len(photos) > 1 else ""
+        return self._settled(group, "keep-this", photos[0].photo, f"{number} is kept{where}")
 
     def _number(self, first: str, most: int) -> int:
         """The whole number that begins with a digit; Enter ends one that could go on. -1 where it was given up."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from photoindex.dupes.attributes import attributes_of
+from photoindex.dupes.cloning import CANNOT, UNKNOWN, foreseen
 from photoindex.dupes.companions import companions
 from photoindex.dupes.disks import mount_of
 from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
@@ -29,7 +30,8 @@ class Done:
     """What became of a file of a plan.
 
     `bytes`: its size; `problem`: in words why it was left alone, or None; `note`: what else there is to say of it, or
-    empty; `along`: paths of what went with it.
+    empty; `along`: paths of what went with it; `disk`: where it is mounted, if all of that disk have this problem or
+    note, else empty.
     """
 
     path: str
@@ -37,6 +39,7 @@ class Done:
     problem: str | None = None
     note: str = ""
     along: tuple[str, ...] = ()
+    disk: str = ""
 
 
 def apply_plan(library: Library, plan: Plan, options: ApplyOptions = QUARANTINED) -> Iterator[Done | str]:
@@ -77,6 +80,7 @@ class _Run:
             finish_runs(library, finish)
             self.journal = Journal.begin(library.folder, options.to)
         self._linked = symlinks(library)
+        self._foreseen = foreseen(library.folder)
 
     def let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
         """Raises OSError where the journal cannot be written."""
@@ -84,13 +88,15 @@ class _Run:
             with reserved(file.path, _stays_for(file, group).path):
                 return self._let_go(file, group)
         except FileChanged as error:
-            return Done(file.path, file.size, str(error))
+            return Done(file.path, file.size, str(error), disk=mount_of(file.path) if str(error) == CANNOT else "")
 
     def _let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
         try:
             keeper, seen, kept = _checked(file, group)
             self._refuse(file.path, seen, keeper, kept)
             unit, looks, note = self._unit(file, group, keeper, seen, kept)
+            if self._how == REFLINK and not self.journal and (note := self._foreseen(seen, kept)) == CANNOT:
+                raise FileChanged(note)
             if self.journal and self._how not in (MOVE, TRASH):
                 put_on_disk(keeper)  # from now on it alone holds these bytes
         except OSError as error:
@@ -101,7 +107,8 @@ class _Run:
             self._untold += unit
             if len(self._untold) >= _TELL_EVERY:
                 self.tell()
-        return Done(file.path, file.size, note=note, along=tuple(act.path for act in unit[1:]))
+        disk = mount_of(file.path) if note == UNKNOWN else ""
+        return Done(file.path, file.size, note=note, along=tuple(act.path for act in unit[1:]), disk=disk)
 
     def tell(self) -> None:
         """Tell the catalog what went since it was told last."""

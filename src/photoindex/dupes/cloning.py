@@ -7,9 +7,14 @@ import ctypes
 import errno
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 from photoindex.dupes.moving import remove
 
+CANNOT = "its disk cannot share bytes between files (reflink); take --to hardlink, symlink or quarantine"
+UNKNOWN = "only the real run can tell whether its disk shares bytes between files (reflink)"
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 
 
@@ -25,8 +30,36 @@ def clone(path: str, new: str) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS):
             raise
-        told = "its disk cannot share bytes between files (reflink); take --to hardlink, symlink or quarantine"
-        raise OSError(error.errno, told) from None
+        raise OSError(error.errno, CANNOT) from None
+
+
+def foreseen(library: Path) -> Callable[[os.stat_result, os.stat_result], str]:
+    """A function that says what keeps two files from sharing bytes: CANNOT, UNKNOWN or nothing.
+
+    Nothing is written beside photos: it is tried once in the library's own folder, which tells of that disk alone.
+    """
+    tried = list[str]()
+
+    def answer(one: os.stat_result, other: os.stat_result) -> str:
+        if not one.st_dev == other.st_dev == os.stat(library).st_dev:
+            return UNKNOWN
+        if not tried:
+            tried.append(_tried(library))
+        return tried[0]
+
+    return answer
+
+
+def _tried(folder: Path) -> str:
+    try:
+        with tempfile.TemporaryDirectory(prefix=".reflink-", dir=folder) as inside:
+            source = os.path.join(inside, "1")
+            with open(source, "xb") as file:
+                file.write(bytes(4096))
+            clone(source, os.path.join(inside, "2"))
+    except OSError as error:
+        return CANNOT if error.strerror == CANNOT else UNKNOWN
+    return ""
 
 
 def _ficlone(path: str, new: str) -> None:

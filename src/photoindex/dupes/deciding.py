@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from photoindex.dupes.decisions import KEEP_THIS, KINDS, NOT_DUPLICATES, id_of
 from photoindex.dupes.find import DEFAULTS, dupes
 from photoindex.dupes.options import DupeOptions
 from photoindex.errors import UsageError
+from photoindex.pure.keep import choose_name
 from photoindex.pure.tiers import DEFAULT, DUPLICATES, TIERS
 from photoindex.pure.times import utc_time
 from photoindex.records import Decision, Group, PhotoRow
@@ -37,7 +39,8 @@ def decide(library: Library, kind: str, what: Sequence[str], options: DupeOption
 
     `what`: the id of a group (six digits or more), or files of the library; with "keep-this" the file to keep comes
     first, and with nothing else it is about that file's group. Earlier decisions about a part of it are replaced.
-    Raises UsageError. `library` must be open for writing.
+    A decision is about bytes: a file is refused where the rules would keep another of the same bytes. Raises
+    UsageError. `library` must be open for writing.
     """
     if kind not in KINDS:
         raise UsageError(f"No decision is called {kind!r}. There are: {', '.join(KINDS)}.")
@@ -45,7 +48,22 @@ def decide(library: Library, kind: str, what: Sequence[str], options: DupeOption
     photos = _contents(library, what, keeper, options)
     if keeper and keeper.photo not in photos:
         raise UsageError(f"{keeper.path} is not in that group. Give the file to keep first, then its group.")
+    if keeper:
+        _check_that_it_stays(library, keeper, options)
     return _settle(library, kind, photos, keeper.photo if keeper else None).decision
+
+
+def _check_that_it_stays(library: Library, keeper: PhotoRow, options: DupeOptions) -> None:
+    """Raises UsageError where of the files of these bytes another one would stay."""
+    same = [row.path for row in library.queries.file_rows() if row.photo == keeper.photo]
+    stays, why = choose_name(same, options.wishes)
+    if stays != keeper.path:
+        raise UsageError(
+            f"A decision goes by bytes, not by path. {stays} has the bytes of {keeper.path}, and of the two it would "
+            f"stay: {why}. Nothing was decided. To keep the file you named: `photoindex dupes plan --prefer "
+            f"{shlex.quote(keeper.path)}`, or edit the plan. To keep every file: `photoindex dupes decide keep-all`. "
+            f"To keep these bytes under the other name: `photoindex dupes decide keep-this {shlex.quote(stays)}`."
+        )
 
 
 def decide_group(library: Library, kind: str, group: Group, keeper: str | None = None) -> Settled:

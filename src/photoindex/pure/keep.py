@@ -93,6 +93,14 @@ def choose(copies: Sequence[Copy], wishes: Wishes) -> tuple[int, str]:
     return chosen, "; ".join(reasons[:3]) or "all are alike; its path is the shortest"
 
 
+def choose_name(paths: Sequence[str], wishes: Wishes | None = None) -> tuple[str, str]:
+    """Which of several files of the same bytes to keep, and why: only names and folders tell them apart."""
+    wishes = wishes or Wishes(parse_rules(DEFAULT_RULES))
+    facts = DupeFacts(0, "", 0, b"", b"", 0)
+    chosen, reason = choose([Copy(path, facts) for path in paths], wishes)
+    return paths[chosen], reason
+
+
 def is_below(path: str, folders: Sequence[str]) -> bool:
     """Whether a path is one of these folders or lies in one."""
     return any(PurePath(path).is_relative_to(folder) for folder in folders)

@@ -3,7 +3,7 @@
 Camera makers' and phones' habits as they are met in photo libraries: IMG_1234.CR2 beside IMG_1234.JPG;
 IMG_1234.HEIC with IMG_1234.MOV (Apple's live photos, whose edits are IMG_E1234); PXL_20231006_063000139.MP.jpg with
 .MP or .mp4 (Google's motion photos), MVIMG_ (older ones), names ending in _MP (Samsung); "name (1)", "name - Copy",
-"name-edited", "copy of name".
+"name (copy)", "name-edited", "copy of name".
 """
 
 from __future__ import annotations
@@ -12,8 +12,14 @@ import re
 from pathlib import PurePath
 
 VIDEO_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mp", ".3gp"})
+# "(copy)", "(copy 2)", "(another copy)", "(3rd copy)", "(3. Kopie)": desktops of Linux.
+_IN_BRACKETS = (
+    r"\((?:another |weitere |\d{1,3}(?:st|nd|rd|th|\.) )?(?:copy|copie|kopie|copia)(?:[ _-]*\d{1,3})?\)"
+    r"(?:[ _-]*\d{1,3})?"
+)
 _COPY = re.compile(
-    r"(?:[ _-]*\(\d{1,3}\)|[ _-]+(?:copy|copie|kopie|copia)(?:[ _-]*\d{1,3})?|[ _-]edited|[ _-]bearbeitet|~\d{1,2})$",
+    rf"(?:[ _-]*\(\d{{1,3}}\)|[ _-]*{_IN_BRACKETS}|[ _-]+(?:copy|copie|kopie|copia)(?:[ _-]*\d{{1,3}})?"
+    r"|[ _-]edited|[ _-]bearbeitet|~\d{1,2})$",
     re.IGNORECASE,
 )
 _COPY_BEFORE = re.compile(r"^(?:copy of |kopie von |copie de )", re.IGNORECASE)

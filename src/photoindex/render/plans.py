@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,13 @@ def print_done(
     done: Iterable[Done | str], output: Format = Format.table, null: bool = False, to: str = ""
 ) -> tuple[int, int, int]:
     """What became of each file on stdout, as soon as it is done (JSON when all are); as a table or paths only of those
-    that went (or came back), and what went along. Each that did not is told with the reason on stderr.
+    that went (or came back), and what went along. Each that did not is told with the reason on stderr; what is so of a
+    whole disk is told once, at the end.
 
     `to`: where they go. Returns how many did, how many went along with them, and how many did not.
     """
     went, along, left = 0, 0, 0
+    of_disks = Counter[tuple[str, str]]()
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal went, along, left
@@ -63,8 +66,11 @@ def print_done(
             if isinstance(item, str):
                 continue
             went, along, left = went + (not item.problem), along + len(item.along), left + bool(item.problem)
-            if item.problem or item.note:
-                note(f"{item.path}: {item.problem or item.note}")
+            if told := item.problem or item.note:
+                if item.disk:
+                    of_disks[item.disk, told] += 1
+                else:
+                    note(f"{item.path}: {told}")
             yield {
                 "path": item.path,
                 "to": None if item.problem else to,
@@ -74,18 +80,26 @@ def print_done(
                 "note": item.note or None,
             }
 
+    try:
+        _print_rows(rows(), output, null)
+    finally:
+        for (disk, told), count in of_disks.items():
+            note(f"{count:,} {'file' if count == 1 else 'files'} on the disk at {disk}: {told}")
+    return went, along, left
+
+
+def _print_rows(rows: Iterable[dict[str, Any]], output: Format, null: bool) -> None:
     match Format.paths if null else output:
         case Format.json:
-            _print_array(rows())
+            _print_array(rows)
         case Format.ndjson:
-            for row in rows():
+            for row in rows:
                 print(json.dumps(plain(row)), flush=True)
         case Format.csv:
-            print_csv(rows(), ("path", "to", "bytes", "along", "problem", "note"))
+            print_csv(rows, ("path", "to", "bytes", "along", "problem", "note"))
         case _:
-            for row in rows():
+            for row in rows:
                 print_paths([] if row["problem"] else [row["path"], *row["along"]], null)
-    return went, along, left
 
 
 def _print_array(rows: Iterable[dict[str, Any]]) -> None:

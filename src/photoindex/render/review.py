@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from photoindex.pure import group_words as words
+from photoindex.pure.keep import choose_name
 from photoindex.pure.tiers import DUPLICATES
 from photoindex.records import Group, Member
 from photoindex.render.hits import folder_of, shorten, taken_cell
@@ -47,6 +48,10 @@ def print_review(number: int, of: int, group: Group, picture: Picture | None, th
 
 
 def _advice(group: Group) -> str:
+    contents = words.by_content(group)
+    if len(contents) == 1 and len(contents[0]) > 1:
+        stays, reason = choose_name([member.photo.path for member in group.members])
+        return f"1 keeps {stays} and lets go of the same bytes elsewhere: {reason}."
     if group.suggestion:
         return f"The best may be 1: {group.reason}."
     if group.tier in DUPLICATES:
@@ -92,7 +97,9 @@ def _more(group: Group, members: Sequence[int], member: Member) -> list[str]:
     lines += ["protected"] if member.protected and not members[0] else []
     lines += [f"video {short_path(member.video)}"] if member.video else []
     lines += [f"the same bytes: {_path(copy)}" for copy in copies[:_LISTED]]
-    return lines + ([f"and {len(copies) - _LISTED:,} more of the same bytes"] if len(copies) > _LISTED else [])
+    lines += [f"and {len(copies) - _LISTED:,} more of the same bytes"] if len(copies) > _LISTED else []
+    stays = choose_name([group.members[at].photo.path for at in members])[0]
+    return lines + ([f"of these {stays} stays"] if copies and stays != member.photo.path else [])
 
 
 def _path(copy: Member) -> str:
