@@ -9,6 +9,8 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
+from photoindex.cli.plain_help import plain_help
+
 # In the order of --help: the command, and the file of this folder that adds it.
 FILES = {
     **{"scan": "scan", "search": "search", "similar": "search", "random": "random", "undo": "dupes"},
@@ -56,4 +58,7 @@ def commands_in(file: str) -> dict[str, Any]:
         module.register(app)
     else:
         app.add_typer(module.app, name=file)
-    return dict(typer.main.get_group(app).commands)
+    made = dict(typer.main.get_group(app).commands)
+    for command in made.values():
+        plain_help(command)
+    return made

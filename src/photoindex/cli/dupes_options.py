@@ -48,7 +48,7 @@ class Choice:
             "--keep",
             metavar="RULES",
             help="What decides which file to keep, in order.",
-            show_default="original,resolution,compression,earliest,metadata,sharpness,name,path",
+            show_default="original, resolution, tones, compression, earliest, metadata, sharpness, format, name, path",
         ),
     ] = None
     prefer: Annotated[

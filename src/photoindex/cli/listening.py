@@ -25,7 +25,10 @@ LogFileOption = Annotated[
     typer.Option("--log-file", metavar="FILE", help="Append all that happens to this file, as lines of JSON."),
 ]
 VerboseOption = Annotated[
-    int, typer.Option("-v", "--verbose", count=True, help="Say more on stderr; -vv also of every file and step.")
+    int,
+    typer.Option(
+        "-v", "--verbose", count=True, help="Say more on stderr; -vv also of every file and step.", show_default=False
+    ),
 ]
 _LEVELS = {1: logging.INFO, 2: logging.DEBUG}
 

@@ -10,10 +10,22 @@ from photoindex.cli.completion import complete_profile
 from photoindex.render.output import ScanFormat
 
 Folders = Annotated[list[str], typer.Argument(metavar="FOLDER...", help="Folders with photos.")]
-StepsOption = Annotated[str | None, typer.Option("--steps", help="Only these steps, separated by commas.")]
+StepsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--steps",
+        metavar="STEP,...",
+        help="Only these: metadata, place, thumbnail, hash, ocr, embedding, tags, faces, captions.",
+    ),
+]
 ProfileOption = Annotated[
     str | None,
-    typer.Option("--profile", help="Which models: fast, quality or permissive.", autocompletion=complete_profile),
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="Which models: fast, quality, permissive, or one of your own.",
+        autocompletion=complete_profile,
+    ),
 ]
 WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Decode workers. [default: one a core]")]
 BatchOption = Annotated[int | None, typer.Option("--batch-size", min=1, max=512, help="Photos a batch. [default: 8]")]
@@ -33,10 +45,15 @@ TimeLimitOption = Annotated[
 LimitOption = Annotated[int | None, typer.Option("--limit", min=0, help="Analyse at most so many photos.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")]
-RescanOption = Annotated[list[str] | None, typer.Option("--rescan", metavar="STEP", help="Do this step again.")]
-IncludeOption = Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only files like this.")]
+RescanOption = Annotated[
+    list[str] | None, typer.Option("--rescan", metavar="STEP", help="Do this step again. Repeat it.")
+]
+IncludeOption = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="PATTERN", help="Only files of such names or paths: '*.jpg'. Repeat it."),
+]
 ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No files or folders like this.")
+    list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No files or folders like this. Repeat it.")
 ]
 FormatOption = Annotated[
     ScanFormat,
