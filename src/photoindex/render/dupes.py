@@ -10,7 +10,7 @@ from photoindex.pure import group_words as words
 from photoindex.records import Group, Link, Member
 from photoindex.render.output import Format, plain, print_csv, print_json, print_paths
 from photoindex.render.results import photo_object, print_ids
-from photoindex.render.text import console, note, short_path, size, visible
+from photoindex.render.text import console, hanging, note, short_path, size, visible
 
 if TYPE_CHECKING:
     from photoindex.dupes import Arrival
@@ -115,7 +115,7 @@ def _print_arrivals(wanted: Iterable[Arrival], output: Format, null: bool) -> No
         case Format.table:
             target = console()
             for arrival in wanted:
-                target.print(_arrival_line(arrival), markup=False)
+                hanging(target, *_arrival_line(arrival))
         case Format.json:
             print_json([arrival_object(arrival) for arrival in wanted])
         case Format.ndjson:
@@ -142,24 +142,22 @@ def _arrival_row(arrival: Arrival) -> dict[str, Any]:
     return {**arrival_object(arrival), "match": copy.path if copy else None, "photo": copy.photo if copy else None}
 
 
-def _arrival_line(arrival: Arrival) -> str:
+def _arrival_line(arrival: Arrival) -> tuple[str, str]:
     if arrival.match is None:
-        return f"{'not in the library':18}  {short_path(arrival.path)}"
+        return f"{'not in the library':18}  ", short_path(arrival.path)
     why = f"  ({'; '.join(map(visible, arrival.differs))})" if arrival.differs else ""
-    return f"{arrival.tier:18}  {short_path(arrival.path)}  =  {short_path(arrival.match.path)}{why}"
+    return f"{arrival.tier:18}  ", f"{short_path(arrival.path)}  =  {short_path(arrival.match.path)}{why}"
 
 
 def _print_for_people(groups: Sequence[Group]) -> None:
-    from rich.text import Text
-
     target = console()
     for number, group in enumerate(groups, 1):
-        target.print(Text(f"{number}. {_heading(group)}  [{group.id[:8]}]", style="bold"))
+        hanging(target, f"{number}. ", f"{_heading(group)}  [{group.id[:8]}]", "bold")
         if group.decision:
-            target.print(Text(f"   {visible(words.decided(group))}"))
+            hanging(target, "   ", visible(words.decided(group)))
         width = max(len(words.role(member)) for member in group.members)
         for member in group.members:
-            target.print(Text(f"   {words.role(member):{width}}  {_line(member)}"))
+            hanging(target, f"   {words.role(member):{width}}  {_facts(member)}  ", _place(member))
 
 
 def _heading(group: Group) -> str:
@@ -168,13 +166,18 @@ def _heading(group: Group) -> str:
     return f"{group.tier}: {words.counted(group)}; {visible(words.why(group))}"
 
 
-def _line(member: Member) -> str:
+def _facts(member: Member) -> str:
     photo = member.photo
     pixels = f"{photo.width or '?'}x{photo.height or '?'}"
-    facts = f"{size(photo.bytes):>9}  {pixels:>9}  {short_path(photo.path)}"
+    return f"{size(photo.bytes):>9}  {pixels:>9}"
+
+
+def _place(member: Member) -> str:
+    """Where it lies, and how it differs from what is kept."""
     why = [
+        *(["offline"] if member.photo.offline else []),
         *([f"{member.distance} bits"] if member.distance and member.tier != "keeper" else []),
         *map(visible, member.differs),
+        *([f"video {short_path(member.video)}"] if member.video else []),
     ]
-    why += [f"video {short_path(member.video)}"] if member.video else []
-    return f"{facts}  ({'; '.join(why)})" if why else facts
+    return f"{short_path(member.photo.path)}  ({'; '.join(why)})" if why else short_path(member.photo.path)

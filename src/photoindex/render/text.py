@@ -13,7 +13,19 @@ from photoindex.pure.sizes import show_bytes as size
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "note", "point_out", "pointer", "print_line", "print_part", "short_path", "size", "visible"]
+__all__ = [
+    "console",
+    "hanging",
+    "note",
+    "point_out",
+    "pointer",
+    "print_line",
+    "print_part",
+    "short_path",
+    "size",
+    "visible",
+]
+_LEAST_COLUMN = 30  # characters: a narrower column is harder to read than one that begins further left
 _WIDE = 4_000
 _AROUND = 60  # characters shown on either side of what `pointer` points at
 
@@ -48,6 +60,26 @@ def console(error: bool = False) -> Console:
         return Console(file=stream, highlight=False, markup=False, emoji=False)
     plain = cast("IO[str]", _Trimmed(stream))
     return Console(file=plain, width=_WIDE, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def hanging(target: Console, head: str, text: str, style: str = "") -> None:
+    """Print `head` and beside it `text`. On a terminal too narrow for one line all lines of the text begin in the
+    column in which its first does, or, where that leaves little room, below `head`, a little further in."""
+    from rich.text import Text
+
+    whole = Text(head + text, style=style)
+    if not target.is_terminal or whole.cell_len <= target.width:
+        target.print(whole)
+        return
+    indent = Text(head).cell_len
+    if target.width - indent < _LEAST_COLUMN:
+        target.print(Text(head.rstrip(), style=style))
+        indent = len(head) - len(head.lstrip()) + 2
+        head = " " * indent
+    for line in Text(text).wrap(target, max(1, target.width - indent)):
+        line.rstrip()
+        target.print(Text(head + line.plain, style=style))
+        head = " " * indent
 
 
 class _Trimmed:
