@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from bench_start import environment
 
 from photoindex.models.registry import load_registry
 from photoindex.records import Analysed, Found, FoundFile, Metadata, Outcome, Tag, TextLine
@@ -59,6 +60,16 @@ _FILTERS = {
     "path:00123": "few",
     "has:text": "all",
 }
+# The command, with the encoded query in a file.
+_COMMAND = """
+import sys
+import numpy as np
+from photoindex.search.lists import Models
+vector = sys.argv.pop(1)
+Models.encode_texts = lambda *_: np.load(vector)
+from photoindex.cli import run
+run()
+"""
 Vectors = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]
 
@@ -76,16 +87,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="make the library there, or use the one that is there")
     parser.add_argument("--make", action="store_true", help="only make the library of --keep, or go on making it")
     parser.add_argument("--alone", action="store_true", help="without the other ways, which need much memory")
-    parser.add_argument("--cold", metavar="LIBRARY", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.make and options.keep is None:
         parser.error("--make needs --keep, the place to make the library in")
-    if options.cold:
-        from photoindex.cli.lean import short_command
-
-        short_command()  # as the command does
-        _search(Library.open(options.cold), _question(0, options.width))
-        return
     with tempfile.TemporaryDirectory(prefix="photoindex-bench-") as temporary:
         folder = options.keep or Path(temporary) / "library"
         if not (folder / _MADE).exists():
@@ -264,7 +268,7 @@ def measure(folder: Path, width: int, temporary: Path, *, alone: bool) -> None:
         _per_query(f"hybrid search, {where} ({share})", asked, lambda q, w=where: _search(library, q, w), whole)
     _per_query("only a filter, camera:K-3", asked, lambda _: _only_filter(library, "camera:K-3"), whole)
     print(f"memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
-    _cold(folder, width, whole)
+    _cold(folder, temporary, asked[0], whole)
     if not alone:
         _others(library, table, temporary, asked, whole)
 
@@ -296,16 +300,24 @@ def _exact(library: Library, table: str, queries: Floats) -> list[set[int]]:
     return [set(row.tolist()) for row in ids]
 
 
-def _cold(folder: Path, width: int, whole: Cost) -> None:
-    """A process that searches once, less one that does nothing."""
-    command = [sys.executable, __file__, "--cold", str(folder), "--width", str(width)]
-    nothing = _of_processes([sys.executable, "-c", "pass"])
-    cold = _of_processes(command)
+def _cold(folder: Path, temporary: Path, question: Question, whole: Cost) -> None:
+    """The command itself, but for the encoding of the query, less a Python that does nothing."""
+    home, vector = temporary / "home", temporary / "query.npy"
+    home.mkdir()
+    (home / "default").symlink_to(folder.absolute())
+    np.save(vector, question.vector[None])
+    env = environment(home)
+    nothing = _of_processes([sys.executable, "-c", "pass"], env)
+    cold = _of_processes([sys.executable, "-c", _COMMAND, str(vector), "search", question.text], env)
     _print("hybrid search, cold process, beyond its start", [c.less(nothing[0]) for c in cold], whole)
 
 
-def _of_processes(command: list[str]) -> list[Cost]:
-    return [_cost(lambda: subprocess.run(command, check=True)) for _ in range(5)]
+def _of_processes(command: list[str], env: dict[str, str]) -> list[Cost]:
+    def process() -> None:
+        subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+
+    process()  # leaves its byte-code, as an installed program has it
+    return [_cost(process) for _ in range(5)]
 
 
 def _others(library: Library, table: str, temporary: Path, asked: list[Question], whole: Cost) -> None:

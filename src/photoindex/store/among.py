@@ -1,4 +1,4 @@
-"""The best of a ranked list among some photos only.
+"""Some photos of a table only: the best of a ranked list among them, and their rows.
 
 Lance reads a filter as SQL: a list of ten thousand ids costs it a tenth of a second, and each list of a search anew. So
 only few ids are given to it. Among many, the list is asked for so deep that enough of it are theirs, and deeper where
@@ -40,6 +40,19 @@ def best_among(ask: Callable[[int], Any], among: Ids, limit: int, total: int) ->
         if len(rows) >= wanted or found.num_rows < depth or depth >= total:
             return found.take(rows[:limit])
         depth = min(total, _DEEPER * depth)
+
+
+def rows_of(dataset: Any, photo_ids: Collection[int], columns: list[str]) -> Any:
+    """The rows of these photos in a Lance dataset, in its order: an Arrow table.
+
+    With a filter on the ids Lance reads wide columns, as vectors are, of every row of the table.
+    """
+    import pyarrow
+    import pyarrow.compute
+
+    wanted = pyarrow.compute.SetLookupOptions(pyarrow.array(photo_ids, pyarrow.int64()))
+    found = pyarrow.compute.is_in(dataset.to_table(columns=["id"])["id"], options=wanted)
+    return dataset.take(np.flatnonzero(found.to_numpy()), columns=columns)
 
 
 def _is_in(values: Ids, among: Ids) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from photoindex.store.among import Ids, best_among
+from photoindex.store.among import Ids, best_among, rows_of
 
 Scored = list[tuple[int, float]]
 # Reading every vector is as quick up to here, and exact.
@@ -100,7 +100,7 @@ def _exact(dataset: Any, query: npt.NDArray[np.float32], photo_ids: Sequence[int
     """By the vectors themselves, of these photos."""
     if not photo_ids:
         return []
-    found = dataset.to_table(columns=["id", "vector"], filter=f"id IN ({', '.join(map(str, photo_ids))})")
+    found = rows_of(dataset, photo_ids, ["id", "vector"])
     matrix = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, len(query)).astype(np.float32)
     lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(query)
     scores = matrix @ query / np.maximum(lengths, 1e-12)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from photoindex.durable import sync_file, sync_folder
 from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
-from photoindex.store.among import best_among, sorted_ids
+from photoindex.store.among import best_among, rows_of, sorted_ids
 from photoindex.store.background import Background, BackgroundFile
 from photoindex.store.terms import TermsFile, read_terms, write_terms
 from photoindex.store.vector_index import FEW, INDEX_FROM, Scored, keep_index, nearest
@@ -144,7 +144,7 @@ class Vectors:
     def vectors_of(self, table: str, photo_ids: Collection[int]) -> dict[int, npt.NDArray[np.float16]]:
         if not photo_ids or not self.has(table):
             return {}
-        found = self._dataset(table).to_table(columns=["id", "vector"], filter=_among(photo_ids))
+        found = rows_of(self._dataset(table), photo_ids, ["id", "vector"])
         width = found.schema.field("vector").type.list_size
         rows = found["vector"].combine_chunks().flatten().to_numpy().reshape(-1, width)
         return dict(zip(found["id"].to_pylist(), rows, strict=True))
