@@ -1,8 +1,9 @@
-"""What `photoindex dupes` shows a person: its list on a terminal, and its help."""
+"""What `photoindex dupes` shows a person: its list on a terminal, the questions of its review, and its help."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from conftest import Shell, draw
 from photoindex.cli.dupes_options import _TIERS
 from photoindex.pure.keep import DEFAULT_RULES
 from photoindex.pure.tiers import TIERS
+from photoindex.records import Group, Member, PhotoRow
+from photoindex.render.review import question
 from terminal import on_terminal
+from test_dupes_review import review
 
 SUB_COMMANDS = ("list", "review", "plan", "apply", "decide", "decisions")
 
@@ -75,3 +79,30 @@ def test_help_names_the_sub_commands_and_the_defaults(run: Shell, monkeypatch: p
     assert f"Only these tiers: {_TIERS}, all." in shown
     assert _TIERS.split(", ") == [*TIERS]
     assert "Commands:" not in run("dupes", "list", "--help").text
+
+
+def _group(contents: int) -> Group:
+    row = PhotoRow("", 0, "/p.jpg", 1, 800, 600, "JPEG", None, None)
+    members = [Member(replace(row, photo=f"{n:064}"), "keeper" if n == 0 else "re-encoded") for n in range(contents)]
+    return Group("0" * 16, "re-encoded", tuple(members), (), "larger")
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [(1, "1 keep one "), (2, "1-2 keep it "), (9, "1-9 keep it "), (10, "1-10 + Enter "), (30, "1-24 + Enter ")],
+)
+def test_the_question_says_what_ends_a_number(contents: int, said: str) -> None:
+    asked = question(_group(contents))
+    assert asked.startswith(said)
+    assert len(asked) < 80
+    assert ("n no duplicates" in asked) is (contents > 1)
+
+
+def test_a_review_tells_of_what_is_gone_and_takes_enter_for_no_answer(copies: Shell, tmp_path: Path) -> None:
+    for path in (tmp_path / "photos").glob("a long*/*"):
+        path.unlink()
+    written = review(copies, "\rs", "q")
+    assert "not there any more" in written
+    assert "Press one of these keys" not in written
+    assert written.count(question(_group(2))) == 1
+    assert "0 groups decided, 1 skipped, 0 left." in written

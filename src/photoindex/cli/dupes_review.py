@@ -76,17 +76,20 @@ class _Review:
 
     def run(self) -> int:
         """Ask until the list or the patience ends; the exit code. Whatever ends it, what was answered is saved."""
-        code = 0
         try:
             while self._asked() if len(self._answers) < len(self._groups) else self._reconsidered():
                 pass
         except KeyboardInterrupt:
-            code = 130
+            return 130
+        finally:
+            self._sum_up()
+        return 0
+
+    def _sum_up(self) -> None:
         made, left = sum(answer is not None for answer in self._answers), len(self._groups) - len(self._answers)
         print_line("")
         skipped = f", {len(self._answers) - made:,} skipped" if made < len(self._answers) else ""
         note(f"{made:,} {'group' if made == 1 else 'groups'} decided{skipped}, {left:,} left.")
-        return code
 
     def _asked(self) -> bool:
         """Show the next group and take answers until one moves on; False where the user quits."""
@@ -96,7 +99,7 @@ class _Review:
         print_review(len(self._answers) + 1, len(self._groups), group, self._picture, self._thumbnail)
         while True:
             print_part(question(group))
-            key = next(self._keys, "q")
+            key = next((key for key in self._keys if key not in _ENTER), "q")  # Enter may end a number that had ended
             if key == "q":
                 return False
             if self._answered(group, key):

@@ -62,9 +62,12 @@ def _advice(group: Group) -> str:
 def question(group: Group) -> str:
     """What can be answered, in one line of 80 columns."""
     contents = min(len(words.by_content(group)), MOST_CHOICES)
-    keep = "1 keep one" if contents == 1 else f"1-{contents} keep it"
-    no = "  n no duplicates" if contents > 1 else ""
-    return f"{keep}  a keep all{no}  s skip  u undo  o open  q quit: "
+    rest = "s skip  u undo  o open  q quit: "
+    if contents == 1:
+        return f"1 keep one  a keep all  {rest}"
+    if contents < 10:
+        return f"1-{contents} keep it  a keep all  n no duplicates  {rest}"
+    return f"1-{contents} + Enter keep it  a all  n no duplicates  {rest}"  # a second digit may follow
 
 
 def _print_content(target: Console, place: int, group: Group, members: Sequence[int]) -> None:
@@ -95,6 +98,7 @@ def _more(group: Group, members: Sequence[int], member: Member) -> list[str]:
     copies = [group.members[at] for at in members[1:]]
     lines = [why] if why else []
     lines += ["protected"] if member.protected and not members[0] else []
+    lines += _away(member)
     lines += [f"video {short_path(member.video)}"] if member.video else []
     lines += [f"the same bytes: {_path(copy)}" for copy in copies[:_LISTED]]
     lines += [f"and {len(copies) - _LISTED:,} more of the same bytes"] if len(copies) > _LISTED else []
@@ -103,7 +107,15 @@ def _more(group: Group, members: Sequence[int], member: Member) -> list[str]:
 
 
 def _path(copy: Member) -> str:
-    return copy.photo.path + (" (protected)" if copy.protected else "")
+    marks = [*(["protected"] if copy.protected else []), *_away(copy)]
+    return copy.photo.path + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _away(member: Member) -> list[str]:
+    """Why a file cannot be looked at just now."""
+    if member.photo.offline:
+        return ["offline: its folder cannot be reached just now"]
+    return [] if os.path.lexists(member.photo.path) else ["not there any more"]
 
 
 def _print_pictures(
