@@ -74,6 +74,23 @@ def test_other_weights_change_it_and_another_architecture_does(tmp_path: Path) -
     assert fingerprint(installed(tmp_path / "second", content=b"others")) != fingerprint(model)
 
 
+def test_what_was_hashed_before_it_was_broken_off_is_not_read_again(tmp_path: Path) -> None:
+    model, read = own_folder(tmp_path), list[str]()
+    (model.path / "a.onnx").write_bytes(b"one")
+    (model.path / "b.onnx").write_bytes(b"two")
+
+    def follow(name: str, done: int, total: int | None) -> None:
+        read.append(name)
+        assert done == total
+        if len(read) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fingerprint(model, follow)
+    fingerprint(model, follow)
+    assert read == ["a.onnx", "b.onnx", "b.onnx"]
+
+
 def own_folder(tmp_path: Path) -> InstalledModel:
     (tmp_path / "mine" / "sub").mkdir(parents=True, exist_ok=True)
     (tmp_path / "user.toml").write_text(f'[models.mine]\n{HEAD}path = "mine"\noptions = {{ config = "c.json" }}\n')
@@ -100,7 +117,7 @@ def test_a_users_own_weights_are_hashed_once_and_again_when_they_change(
 ) -> None:
     model, hashed = own_folder(tmp_path), []
     (model.path / "w.safetensors").write_bytes(b"one")
-    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or "0" * 64)
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path, _: hashed.append(path.name) or "0" * 64)
     assert fingerprint(model) == fingerprint(model)
     assert hashed == ["w.safetensors"]
     assert not (model.path / HASHES).exists()  # nothing is written into the user's folder
@@ -124,7 +141,7 @@ def test_weights_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pyte
     model = own_folder(tmp_path)
     (model.path / "w.onnx").write_bytes(b"one")
 
-    def fail(path: Path) -> str:
+    def fail(path: Path, _: object) -> str:
         raise OSError(5, "Input/output error", str(path))
 
     monkeypatch.setattr("photoindex.models.identity.sha256_of", fail)
@@ -150,7 +167,7 @@ def test_fetched_weights_are_hashed_once_and_never_where_that_cannot_be_kept(
 ) -> None:
     model, hashed = installed(tmp_path), []
     real = sha256_of(model.path / "w.bin")
-    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or real)
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path, _: hashed.append(path.name) or real)
     assert fingerprint(model) == fingerprint(model)
     assert hashed == ["w.bin"]
     (model.path / HASHES).unlink()
@@ -169,7 +186,7 @@ def test_weights_are_hashed_once_in_a_process_where_the_disk_is_full(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or "0" * 64)
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path, _: hashed.append(path.name) or "0" * 64)
     assert fingerprint(model) == fingerprint(model)
     assert hashed == ["w.onnx"]
     assert not (tmp_path / "models" / "mine" / HASHES).exists()
@@ -188,7 +205,7 @@ def test_weights_that_were_pulled_are_hashed_no_more(
     run("models", "pull", "small", "--models", tmp_path / "user.toml")
     model = locate(registry, registry.model("small"), tmp_path / "pulled")
     real, hashed = sha256_of(model.path / "w.bin"), []
-    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path: hashed.append(path.name) or real)
+    monkeypatch.setattr("photoindex.models.identity.sha256_of", lambda path, _: hashed.append(path.name) or real)
     pulled = fingerprint(model)
     assert hashed == []
     (model.path / HASHES).unlink()

@@ -158,12 +158,12 @@ def test_a_scan_measures_for_the_searches_of_a_library_that_is_worth_it(
     clip: InstalledModel, monkeypatch: pytest.MonkeyPatch, photos: int, measured: list[str]
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(search_runtimes, "measure_for_search", lambda model, _: asked.append(model.spec.name))
+    monkeypatch.setattr(search_runtimes, "measure_for_search", lambda model, *_: asked.append(model.spec.name))
     monkeypatch.setattr(scan_calibrate, "calibrate", lambda *_: True)
     registry = load_registry(TINY_CLIP / "models.toml")
 
     class Vectors:
-        def keep_index(self, _: str) -> None: ...
+        def keep_index(self, *_: object) -> None: ...
         def has(self, _: str) -> bool:
             return True
 

@@ -11,11 +11,20 @@ import pytest
 import photoindex.render.scanning
 import photoindex.scan.steps
 from conftest import Shell
-from photoindex.records import RuntimeOptions
-from photoindex.render.scanning import bottleneck, progress_view
+from photoindex.config import read_settings
+from photoindex.models.identity import HASHES
+from photoindex.models.registry import load_registry
+from photoindex.records import RuntimeOptions, ScanReport
+from photoindex.render.output import ScanFormat
+from photoindex.render.scanning import bottleneck, print_report, progress_view
+from photoindex.runtimes.session import Interrupted
+from photoindex.scan import ScanOptions, scan
+from photoindex.scan.chosen import choices_in
 from photoindex.scan.options import ScanProgress
-from photoindex.scan.steps import Steps
+from photoindex.scan.steps import Steps, told_and_stopped
+from photoindex.scan.use import use_model
 from photoindex.steps import STEPS
+from photoindex.store.library import Library
 
 
 def test_what_is_loaded_and_measured_is_told_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +69,26 @@ def test_a_dry_run_refuses_a_runtime_that_a_model_cannot_run_on(run: Shell, phot
     assert "torch-cuda" in refused.err
     assert "onnxruntime-cpu-f32" in refused.err
     run("scan", photos, "--dry-run", "--steps", "ocr", "--runtime", "ocr=onnxruntime-cpu-f32")
+
+
+def test_ctrl_c_does_not_wait_for_weights_that_are_read_for_the_first_time(tiny_clip: Shell, sound: Path) -> None:
+    settings, seen = read_settings(), list[str]()
+    registry = load_registry(settings.user_models)
+    for kept in settings.models_dir.rglob(HASHES):
+        kept.unlink()
+    first = "check open_clip_model.safetensors (20%)"  # of four megabytes
+    options = ScanOptions(("embedding",), "tiny", progress=lambda p: seen.append(p.stage), stop=lambda: first in seen)
+    with Library.writing(tiny_clip.folder) as library:
+        report = scan(library, [str(sound)], registry, settings.models_dir, options)
+        assert (report.interrupted, report.run_id, report.found) == (True, 0, 0)
+        assert seen == ["check open_clip_config.json (100%)", first]
+        assert library.runs.latest() == []
+        follow = told_and_stopped(lambda: True, seen.append)
+        with pytest.raises(Interrupted):
+            use_model(library, registry, settings.models_dir, registry.model("tiny-clip"), None, follow)
+        assert choices_in(library.catalog.settings()) == {}
+
+
+def test_a_scan_that_was_stopped_before_it_began_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(ScanReport(0, interrupted=True), ScanFormat.table)
+    assert capsys.readouterr() == ("", "Stopped as asked; nothing was saved yet.\n")

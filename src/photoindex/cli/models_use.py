@@ -34,6 +34,7 @@ def use(
 ) -> None:
     """Change the model that does a task in the library. Old vectors are searched until the new are complete."""
     from photoindex.render.models_use import print_in_use, print_used
+    from photoindex.runtimes.session import Interrupted
     from photoindex.scan.chosen import choices_in, chosen_models
     from photoindex.scan.switching import pending_change
 
@@ -48,7 +49,11 @@ def use(
         return
     if drop_old and later:
         raise UsageError("--drop-old waits until the new vectors are complete, and --later does not make them.")
-    used, freed = _use(settings, registry, registry.model(name), later, drop_old)
+    try:
+        used, freed = _use(settings, registry, registry.model(name), later, drop_old)
+    except Interrupted:
+        note("Stopped as asked; nothing was changed.")
+        raise typer.Exit(130) from None
     print_used(used, freed, output)
     _tell(used, freed)
     if used.report is not None and used.report.interrupted:
@@ -64,6 +69,7 @@ def _use(
     from photoindex.cli.scan import stop_signals
     from photoindex.render.scanning import progress_view
     from photoindex.scan.options import ScanOptions
+    from photoindex.scan.steps import told_and_stopped
     from photoindex.scan.switching import drop_old_vectors, table_of
     from photoindex.scan.use import use_model
     from photoindex.store.library import Library
@@ -71,8 +77,9 @@ def _use(
     if drop_old:
         table_of(spec.task)
     with stop_signals() as stopped, progress_view() as view, Library.writing(settings.library) as library:
-        options = None if later else ScanOptions(stop=stopped.is_set, progress=view.show)
-        used = use_model(library, registry, settings.models_dir, spec, options)
+        options = ScanOptions(stop=stopped.is_set, progress=view.show)
+        follow = told_and_stopped(options.stop, options.doing)
+        used = use_model(library, registry, settings.models_dir, spec, None if later else options, follow)
         if not drop_old or stopped.is_set():
             return used, {}
         return used, dict(drop_old_vectors(library, registry, settings.models_dir, spec))

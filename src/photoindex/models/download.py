@@ -78,9 +78,19 @@ def fetch(file: ModelFile, part: Path, progress: Progress) -> Fetched:
     return fetched
 
 
-def sha256_of(path: Path) -> str:
+def unheard(_: str, __: int, ___: int | None) -> None:
+    """A Progress that nobody follows."""
+
+
+def sha256_of(path: Path, progress: Progress = unheard) -> str:
+    """`progress` is called after every megabyte; what it raises ends the reading."""
+    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            done += len(chunk)
+            progress(path.name, done, total)
+    return digest.hexdigest()
 
 
 def _promise(file: ModelFile) -> _Promise:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from photoindex.errors import ModelBroken
-from photoindex.models.download import sha256_of
+from photoindex.models.download import Progress, sha256_of, unheard
 from photoindex.models.landing import names_of
 from photoindex.models.record import read_record
 from photoindex.models.spec import InstalledModel, ModelSpec
@@ -27,12 +27,13 @@ _READ: dict[Path, dict[str, list[Any]]] = {}
 _NOT_AS_SUCH = ("vocabulary", "embedding", "limit")
 
 
-def fingerprint(installed: InstalledModel) -> str:
+def fingerprint(installed: InstalledModel, progress: Progress = unheard) -> str:
     """Twelve hexadecimal digits that are others when the model would give other results.
 
     Architecture, revision, the bytes of its files, options, the words of a vocabulary, input size and width decide,
     for zero-shot tags those of the embedding model too. Licence, notes, thresholds, limits of what is shown, runtimes
-    and the place on disk do not. Files are hashed once and then known by size and times.
+    and the place on disk do not. Files are hashed once and then known by size and times; that reads gigabytes, so
+    `progress` is told as `pull` does, and may raise to end it: files that are hashed by then are known.
     Raises ModelBroken where one cannot be read or is not what was installed, RegistryInvalid for a vocabulary that
     cannot.
     """
@@ -45,25 +46,25 @@ def fingerprint(installed: InstalledModel) -> str:
         "input": [spec.input_size, spec.width],
         "options": {key: value for key, value in spec.options.items() if key not in _NOT_AS_SUCH},
         "words": read_vocabulary(Path(words)) if words is not None else None,
-        "files": None if installed.base else dict(sorted(_contents(installed).items())),
-        "base": fingerprint(installed.base) if installed.base else None,
+        "files": None if installed.base else dict(sorted(_contents(installed, progress).items())),
+        "base": fingerprint(installed.base, progress) if installed.base else None,
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _contents(installed: InstalledModel) -> Mapping[str, str]:
+def _contents(installed: InstalledModel, progress: Progress) -> Mapping[str, str]:
     """The SHA-256 of each of the model's files, by name. Raises ModelBroken where one is not as it was installed."""
     spec = installed.spec
     if spec.path is not None:
-        return _hashed(installed, list(own_files(spec, installed.path)))
+        return _hashed(installed, list(own_files(spec, installed.path)), progress)
     if spec.package is not None:  # pip has compared them
         known = {file.name: file.sha256 for file in spec.files if file.sha256}
-        return known | _hashed(installed, [name for name in _names(spec) if name not in known])
+        return known | _hashed(installed, [name for name in _names(spec) if name not in known], progress)
     record = read_record(installed.path)
     vouched = {name: str(record[name]["sha256"]) for name in _names(spec) if name in record}
     if not _can_keep(installed.derived):
-        return vouched | _hashed(installed, [name for name in _names(spec) if name not in vouched])
-    found = _hashed(installed, _names(spec))
+        return vouched | _hashed(installed, [name for name in _names(spec) if name not in vouched], progress)
+    found = _hashed(installed, _names(spec), progress)
     if changed := [name for name, sha256 in found.items() if vouched.get(name, sha256) != sha256]:
         what = f"{installed.path / changed[0]} is not what was installed: its checksum is another"
         raise ModelBroken(spec.name, what, f"photoindex models pull {spec.name}")
@@ -103,7 +104,7 @@ def own_files(spec: ModelSpec, folder: Path) -> Iterator[str]:
             yield name
 
 
-def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
+def _hashed(installed: InstalledModel, names: list[str], progress: Progress) -> dict[str, str]:
     """Hash these files of the model's folder, except those that were hashed before and look the same.
 
     The time of change is the system's own: unlike the one of modification nobody sets it back.
@@ -116,12 +117,14 @@ def _hashed(installed: InstalledModel, names: list[str]) -> dict[str, str]:
             seen = _seen(installed.path / name)
             before = kept.get(name)
             same = before is not None and before[:3] == seen
-            now[name] = before if before and same else [*seen, sha256_of(installed.path / name)]
+            now[name] = before if before and same else [*seen, sha256_of(installed.path / name, progress)]
     except OSError as error:
         what = f"{error.filename} cannot be read ({error.strerror})"
         raise ModelBroken(installed.spec.name, what, "photoindex models list") from error
-    if now != kept and not _write_hashes(installed.derived, now):
-        _READ[installed.derived] = now
+    finally:  # what was hashed before the rest was broken off is not read again
+        known = {name: kept[name] for name in names if name in kept} | now
+        if known != kept and not _write_hashes(installed.derived, known):
+            _READ[installed.derived] = known
     return {name: str(entry[3]) for name, entry in now.items()}
 
 

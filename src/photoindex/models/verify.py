@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from photoindex.errors import ModelMissing
-from photoindex.models.download import CHUNK, Progress
+from photoindex.models.download import Progress, sha256_of
 from photoindex.models.identity import own_files
 from photoindex.models.install import locate
 from photoindex.models.landing import is_wanted, names_of
@@ -74,20 +73,10 @@ def _verify_fetched(spec: ModelSpec, folder: Path, progress: Progress) -> Iterat
 
 def _checked(spec: ModelSpec, path: Path, expected: str | None, progress: Progress) -> Checked:
     try:
-        found = _hash(path, progress)
+        found = sha256_of(path, progress)
     except FileNotFoundError:
         return Checked(spec.name, path, "missing", None, expected)
     except OSError:
         return Checked(spec.name, path, "unreadable", None, expected)
     verdict: Verdict = "no checksum" if expected is None else "ok" if found == expected else "changed"
     return Checked(spec.name, path, verdict, found, expected)
-
-
-def _hash(path: Path, progress: Progress) -> str:
-    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            progress(path.name, done, total)
-    return digest.hexdigest()

@@ -129,7 +129,10 @@ def print_report(report: ScanReport, output: ObjectFormat | ScanFormat) -> None:
         print_json(plain(report))
         return
     if report.run_id == 0:
-        _print_dry_run(report)
+        if report.interrupted:
+            console(error=True).print("Stopped as asked; nothing was saved yet.")
+        else:
+            _print_dry_run(report)
         return
     rate = f"  ({report.analysed / report.wall_s:.1f}/s)" if report.analysed and report.wall_s else ""
     facts = [

@@ -37,22 +37,34 @@ _GONE = 0.02
 _FEW = 5_000  # so many new photos are asked for by id, more by reading the whole table
 
 
-def prepare_search(library: Library, registry: Registry, models_dir: Path, stop: Callable[[], bool]) -> list[str]:
-    """Index the vectors that are searched, and measure what everyday words reach there. Returns what is to be said."""
+def prepare_search(
+    library: Library,
+    registry: Registry,
+    models_dir: Path,
+    stop: Callable[[], bool],
+    doing: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """Index the vectors that are searched, and measure what everyday words reach there. Returns what is to be said;
+    `doing` is told of what takes long, before it begins."""
     model = library.catalog.settings().get(_EMBEDDING)
     if model is None or stop():
         return []
-    library.vectors.keep_index(image_table(model))
+    library.vectors.keep_index(image_table(model), doing)
     try:
-        calibrate(library, registry, models_dir, model, stop)
-        _measure_runtimes(library, registry, models_dir, model, stop)
+        calibrate(library, registry, models_dir, model, stop, doing)
+        _measure_runtimes(library, registry, models_dir, model, stop, doing)
     except PhotoindexError as error:
         return [f"Searches by meaning show every photo, good match or not: {error}"]
     return []
 
 
 def calibrate(
-    library: Library, registry: Registry, models_dir: Path, model: str, stop: Callable[[], bool] = lambda: False
+    library: Library,
+    registry: Registry,
+    models_dir: Path,
+    model: str,
+    stop: Callable[[], bool] = lambda: False,
+    doing: Callable[[str], None] = lambda _: None,
 ) -> bool:
     """Bring the background of `model`'s vectors up to date. Says whether it is; `stop` ends it early.
 
@@ -73,6 +85,7 @@ def calibrate(
     if before is not None and before.source == source and not len(fresh) and not stale:
         return True
     if before is None or before.source != source:
+        doing("measure what everyday words reach")
         vectors = _encode(installed, texts, stop)
         if vectors is None:
             return False
@@ -80,19 +93,26 @@ def calibrate(
         before = _empty(vectors[known], vectors[~known], source)
     if stale:
         before = _empty(before.words, before.crowd, source)
-    file.write(_with_photos(library, table, before, np.setdiff1d(ids, before.photos)))
-    return True
+    after = _with_photos(library, table, before, np.setdiff1d(ids, before.photos), stop)
+    if after is not None:
+        file.write(after)
+    return after is not None
 
 
 def _measure_runtimes(
-    library: Library, registry: Registry, models_dir: Path, model: str, stop: Callable[[], bool]
+    library: Library,
+    registry: Registry,
+    models_dir: Path,
+    model: str,
+    stop: Callable[[], bool],
+    doing: Callable[[str], None],
 ) -> None:
     """Where a scan took minutes, seconds are spent on what its searches begin with."""
     from photoindex.steps.search_runtimes import measure_for_search
 
     table = image_table(model)
     if library.vectors.has(table) and len(library.vectors.ids(table)) >= _WORTH_MEASURING and not stop():
-        measure_for_search(locate(registry, registry.model(model), models_dir), stop)
+        measure_for_search(locate(registry, registry.model(model), models_dir), stop, doing)
 
 
 def everyday_words(registry: Registry, model: str) -> tuple[str, ...]:
@@ -128,10 +148,14 @@ def _empty(words: FloatArray, crowd: FloatArray, source: str) -> Background:
     return Background(words, crowd, np.full(len(words), -1.0, np.float32), nothing, np.empty(0, np.int64), source)
 
 
-def _with_photos(library: Library, table: str, background: Background, new: npt.NDArray[np.int64]) -> Background:
-    """The background with the photos `new` counted in."""
+def _with_photos(
+    library: Library, table: str, background: Background, new: npt.NDArray[np.int64], stop: Callable[[], bool]
+) -> Background | None:
+    """The background with the photos `new` counted in; None where it was stopped on the way."""
     reached, total = background.reached.copy(), background.mean.astype(np.float64) * len(background.photos)
     for vectors in _vectors(library, table, new):
+        if stop():
+            return None
         reached = np.maximum(reached, (background.words @ vectors.T).max(1, initial=-1.0))
         total += vectors.sum(0)
     photos = np.union1d(background.photos, new)

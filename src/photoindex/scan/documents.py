@@ -6,6 +6,8 @@ documents written, and only then is that forgotten. A scan killed in between fin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from photoindex.pure.fold import document
 from photoindex.pure.words import FIELD_END
 from photoindex.records import DocumentParts
@@ -20,13 +22,26 @@ _FORM, _FORM_SETTING = "2", "documents"
 _GROWN = 1.5
 
 
-def write_due_documents(library: Library, *, more_to_come: bool = False) -> int:
-    """Bring the full-text index and the count of its words up to date. Returns the number of documents written."""
+def write_due_documents(
+    library: Library,
+    *,
+    more_to_come: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    doing: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Bring the full-text index and the count of its words up to date. Returns the number of documents written.
+
+    Where they are many, `stop` is asked on the way, and what is left stays due; `doing` is told how far it is.
+    """
     if library.catalog.settings().get(_FORM_SETTING) != _FORM:
         library.catalog.make_documents_due()
         library.catalog.set_setting(_FORM_SETTING, _FORM)
     due = library.catalog.documents_due()
     for at in range(0, len(due), _AT_ONCE):
+        if at:
+            doing(f"write texts ({at:,} of {len(due):,})")
+            if stop():
+                return at
         part = due[at : at + _AT_ONCE]
         texts = library.queries.document_parts(part)
         library.vectors.put_documents({photo_id: document_text(parts) for photo_id, parts in texts.items()})

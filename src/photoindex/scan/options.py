@@ -88,3 +88,7 @@ class ScanOptions:
     leave: Callable[[FoundFile], bool] = _nothing
     command: str = "scan"
     kept: KeptModels | None = None
+
+    def doing(self, what: str) -> None:
+        """Say that something without countable parts begins that may take long."""
+        self.progress(ScanProgress(what, is_waiting=True))

@@ -14,19 +14,19 @@ from photoindex.models.spec import ModelSpec, Task
 from photoindex.models.words import read_categories
 from photoindex.records import ScanReport
 from photoindex.runtimes.selection import check_runtime
+from photoindex.runtimes.session import Interrupted
 from photoindex.scan.calibrate import prepare_search
 from photoindex.scan.chosen import chosen_models, models_asked_for, remember_profile, with_optional
 from photoindex.scan.history import begin_run, end_run, tell_walk
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.roots import Comparison, check_roots, compare
-from photoindex.scan.steps import Steps, resolve_steps
+from photoindex.scan.steps import Steps, resolve_steps, told_and_stopped
 from photoindex.scan.switching import EMBEDDING, describe, settle_embedding, take_back_vectors
 from photoindex.scan.tagging import begin_tagging
 from photoindex.scan.touched import compare_parts
 from photoindex.scan.work import Tally, Work
 from photoindex.steps import STEPS, choose_steps, with_dependents
 from photoindex.store.library import Library
-from photoindex.store.vectors import DOCUMENTS
 
 CATEGORIES = "categories"
 
@@ -40,7 +40,7 @@ def scan(
     Library* errors; what goes wrong with a single photo is in the ledger and counted in the report, and never
     stops the scan. Raises MemoryTooSmall where `options.max_memory` is too little for any scan. A scan that ends by
     an error is noted as failed; what it had saved is kept. Where `options.only` says what to look at and nothing has
-    changed there, no run is noted and the report's `run_id` is 0.
+    changed there, or a scan is stopped before it knows its models, no run is noted and the report's `run_id` is 0.
     """
     started = time.monotonic()
     specs = choose_steps(options.steps)
@@ -51,7 +51,11 @@ def scan(
     expected = with_optional(choose_steps(None), models)
     if options.steps is None:
         specs = expected
-    steps = resolve_steps(specs, registry, models_asked_for(registry, models, options.steps), models_dir)
+    asked, follow = models_asked_for(registry, models, options.steps), told_and_stopped(options.stop, options.doing)
+    try:
+        steps = resolve_steps(specs, registry, asked, models_dir, follow)
+    except Interrupted:
+        return _report(0, [], Tally(), Steps(specs), started, options)
     compared = [_compared(library, root, options) for root in folders]
     steps.tell, steps.kept = options.tell, options.kept
     tally = Tally(seconds={"walk": time.monotonic() - started})
@@ -76,8 +80,8 @@ def scan(
             Work(library, steps, compared, run_id, tally, options).run()
         finally:
             steps.close(keep=tally.passes <= 1)  # what fits only in turns must not wait in memory
-        _settle(library, steps, tally.analysed, options)
-        steps.notes += prepare_search(library, registry, models_dir, options.stop)
+        _settle(library, steps, options)
+        steps.notes += prepare_search(library, registry, models_dir, options.stop, options.doing)
     except Exception as error:
         end_run(library, "failed", _report(run_id, compared, tally, steps, started, options), error)
         raise
@@ -139,13 +143,13 @@ def _record_files(
             catalog.make_due(result.root, failed=True, among=among)
 
 
-def _settle(library: Library, steps: Steps, analysed: int, options: ScanOptions) -> None:
+def _settle(library: Library, steps: Steps, options: ScanOptions) -> None:
     """Remember which vectors to search, and tidy the vector store after new rows."""
     if (change := settle_embedding(library, steps)) is not None:
         done = "Searching uses the new vectors now" if change.complete else "Searching uses the old vectors until then"
         steps.notes.append(f"{describe(change)}. {done}.")
-    if analysed and not options.stop() and library.vectors.has(DOCUMENTS):
-        library.vectors.compact()
+    if not options.stop():  # even where no photo was analysed: moved files and an upgrade change texts, too
+        library.vectors.compact(options.doing)
 
 
 def _report(

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from photoindex.errors import ModelMissing, PhotoindexError, RuntimeRefused, RuntimeUnavailable
 from photoindex.events import tell, timed
+from photoindex.models.download import Progress, unheard
 from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import InstalledModel, ModelSpec, Task
 from photoindex.records import AUTOMATIC, ModelShare, Problem, RuntimeOptions, View
 from photoindex.runtimes.selection import runtime_for
+from photoindex.runtimes.session import Interrupted
 from photoindex.scan.kept import KeptModels, Key
 from photoindex.steps import Interruptible, ModelStep, StepSpec, open_model_step, step_with
 from photoindex.steps.ways import check_override
@@ -183,10 +185,33 @@ def _bundled(registry: Registry, task: Task, models_dir: Path) -> InstalledModel
     return locate(registry, spec, models_dir) if spec else None
 
 
+def told_and_stopped(stop: Callable[[], bool], doing: Callable[[str], None]) -> Progress:
+    """For reading weights: says which, and how far it is in tenths; raises Interrupted once `stop` answers True."""
+    said = ""
+
+    def follow(name: str, done: int, total: int | None) -> None:
+        nonlocal said
+        if stop():
+            raise Interrupted
+        line = f"check {name}" + (f" ({10 * done // total * 10}%)" if total else "")
+        if line != said:
+            said = line
+            doing(line)
+
+    return follow
+
+
 def resolve_steps(
-    specs: Sequence[StepSpec], registry: Registry, profile: Mapping[Task, ModelSpec], models_dir: Path
+    specs: Sequence[StepSpec],
+    registry: Registry,
+    profile: Mapping[Task, ModelSpec],
+    models_dir: Path,
+    progress: Progress = unheard,
 ) -> Steps:
-    """Find each step's model without loading any. A step without weights is skipped with the command that helps."""
+    """Find each step's model without loading any. A step without weights is skipped with the command that helps.
+
+    `progress` is told of weights that are read for the first time; see `fingerprint`.
+    """
     specs = [step_with(spec, profile[spec.task]) if spec.task and spec.task in profile else spec for spec in specs]
     steps = Steps(specs, profile["embedding"].name if "embedding" in profile else None)
     for spec in specs:
@@ -206,18 +231,18 @@ def resolve_steps(
                 steps.notes.append(f"{spec.name} ran with {bundled.spec.name}, which comes along. {error}")
         except PhotoindexError as error:
             steps.skipped[spec.name] = Problem("model_unusable", str(error))
-    _identify(steps)
+    _identify(steps, progress)
     steps._skip_dependents()
     return steps
 
 
-def _identify(steps: Steps) -> None:
+def _identify(steps: Steps, progress: Progress) -> None:
     """Note the version of each model; one that cannot be read is not run."""
     for name, model in list(steps.installed.items()):
         try:
-            steps.fingerprints[name] = fingerprint(model)
+            steps.fingerprints[name] = fingerprint(model, progress)
             if model.base is not None and model.base.spec.name == steps.embedding_model:
-                steps.fingerprints["embedding"] = fingerprint(model.base)
+                steps.fingerprints["embedding"] = fingerprint(model.base, progress)
         except PhotoindexError as error:
             del steps.installed[name]
             steps.skipped[name] = Problem("model_unusable", str(error))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from photoindex.models.download import Progress, unheard
+from photoindex.models.identity import fingerprint
 from photoindex.models.install import locate
 from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, ModelSpec, Task
@@ -38,16 +40,22 @@ class Used:
 
 
 def use_model(
-    library: Library, registry: Registry, models_dir: Path, spec: ModelSpec, options: ScanOptions | None
+    library: Library,
+    registry: Registry,
+    models_dir: Path,
+    spec: ModelSpec,
+    options: ScanOptions | None,
+    progress: Progress = unheard,
 ) -> Used:
     """Let `spec` do its task in `library` from now on, and remember that.
 
     New vectors are built at once as `options` say (not with None), and searched when they are complete; broken off,
     the next scan goes on. Those that lie there complete from before are searched at once. Other tasks are done again
-    by the next scan. Needs the library opened with `Library.writing`. Raises ModelMissing, ModelBroken, UsageError,
-    and what `scan` raises.
+    by the next scan. `progress` is told of weights that are read for the first time; where it raises, nothing has been
+    chosen. Needs the library opened with `Library.writing`. Raises ModelMissing, ModelBroken, UsageError, and what
+    `scan` raises.
     """
-    locate(registry, spec, models_dir)
+    fingerprint(locate(registry, spec, models_dir), progress)
     chosen = choose_model(library, registry, spec)
     tasks = _with_dependents(library, registry, spec.task)
     switched = _take_back(library, registry, models_dir)

@@ -103,7 +103,7 @@ class Work:
         plan = self.plan()
         memory = self.tally.memory
         if memory is not None and not self.options.stop():
-            self._doing("load models")
+            self.options.doing("load models")
             if plan.tasks:
                 from photoindex.scan.loader import warm_up
 
@@ -113,7 +113,8 @@ class Work:
             self._passes(plan, memory)
         self.library.drop_unheld()
         is_small = self.library.vectors.count(DOCUMENTS) < _SMALL
-        write_due_documents(self.library, more_to_come=self.options.only is not None and not is_small)
+        more = (self.options.only is not None and not is_small) or self.options.stop()
+        write_due_documents(self.library, more_to_come=more, stop=self.options.stop, doing=self.options.doing)
 
     def _passes(self, plan: Plan, memory: MemoryPlan) -> None:
         passes = memory.passes or (MemoryPass({}, memory.bytes),)
@@ -146,7 +147,7 @@ class Work:
     ) -> tuple[set[int], set[int]]:
         """Open the models of one pass and do what is due for them, and in the first pass for steps without models."""
         plan = plan.without(others | set(self.steps.skipped))
-        runtime = replace(self.options.runtime, photos=len(plan), doing=self._doing)
+        runtime = replace(self.options.runtime, photos=len(plan), doing=self.options.doing)
         began = time.perf_counter()
         self.steps.open(plan.steps() & set(one.models), self.options.stop, runtime, one.models)
         self.tally.seconds["load"] = self.tally.seconds.get("load", 0.0) + time.perf_counter() - began
@@ -156,9 +157,6 @@ class Work:
         else:
             self.tally.total = more[1] + len(plan)
         return (set(), set()) if self.options.stop() else self._work(plan, one)
-
-    def _doing(self, what: str) -> None:
-        self.options.progress(ScanProgress(what, is_waiting=True))
 
     def _work(self, plan: Plan, one: MemoryPass) -> tuple[set[int], set[int]]:
         """Analyse and save what is planned. Returns known photos met in files never read before, and all photos met."""

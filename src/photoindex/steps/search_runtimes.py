@@ -21,14 +21,18 @@ _BUDGET_S = 6.0
 _SHORT = 24  # tokens: a query has few
 
 
-def measure_for_search(installed: InstalledModel, stop: Callable[[], bool] = lambda: False) -> None:
+def measure_for_search(
+    installed: InstalledModel,
+    stop: Callable[[], bool] = lambda: False,
+    doing: Callable[[str], None] = lambda _: None,
+) -> None:
     """Measure both towers of an embedding model as a search runs them: one row, from the start of a process.
 
     Where that is known already for this machine and its packages nothing is done. Kept beside the forms, where
     TextEncoder and PictureEncoder find it. Raises ModelMissing, and ModelBroken where the forms have not been made.
     """
     forms = read_forms(installed)
-    options = RuntimeOptions(stop=stop)
+    options = RuntimeOptions(stop=stop, doing=doing)
     if "text" not in forms.refused:
         told = dataclasses.replace(options, threads=query_threads(forms))
         _measure(forms.text, forms, told, *_short_queries(forms))
@@ -52,6 +56,7 @@ def _measure(form: Path, forms: Forms, options: RuntimeOptions, probe: Arrays, e
     _, decided = known_of([each.name for each in rungs], form, forms.folder, options, "search")
     if len(rungs) < 2 or options.stop() or decided:
         return
+    options.doing("measure what searches run on")
     calibrate(form, rungs, probe, expected, kept_in=forms.folder, options=options, purpose="search", budget_s=_BUDGET_S)
 
 

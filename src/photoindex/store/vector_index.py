@@ -7,7 +7,7 @@ takes hours. A reader that is in the middle of a question keeps the version of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,20 @@ FEW = 2_000  # the vectors of so few photos are read by id
 _MOST_OUTSIDE, _MOST_PARTS = 0.05, 8
 
 
-def keep_index(table: Any, rows: int) -> bool:
-    """Build, extend or rebuild the index of a LanceDB table of vectors where it pays. Says whether it changed."""
+def keep_index(table: Any, rows: int, doing: Callable[[str], None] = lambda _: None) -> bool:
+    """Build, extend or rebuild the index of a LanceDB table of vectors where it pays. Says whether it changed; `doing`
+    is told before, as it takes minutes for a million."""
     from lancedb.index import IvfRq
 
     if rows < INDEX_FROM:
         return False
     stats = table.index_stats(_NAME)
     if stats is None or (stats.num_indices or 0) > _MOST_PARTS:
+        doing("index the vectors")
         table.create_index("vector", config=IvfRq(distance_type="cosine"), replace=True)
         return True
     if stats.num_unindexed_rows > _MOST_OUTSIDE * rows:
+        doing("index the new vectors")
         table.optimize()
         return True
     return False

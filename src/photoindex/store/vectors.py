@@ -238,19 +238,20 @@ class Vectors:
             texts = (text for batch in batches for text in batch["text"].to_pylist())
             write_terms(self.folder / TERMS, texts, frozenset({field_end}))
 
-    def keep_index(self, table: str) -> None:
+    def keep_index(self, table: str, doing: Callable[[str], None] = lambda _: None) -> None:
         """Index a large table of vectors, or its new rows, where it pays: a search never waits for it."""
         rows = self.count(table)
         if rows >= INDEX_FROM:
-            self._write(table, lambda tb: keep_index(tb, rows))
+            self._write(table, lambda tb: keep_index(tb, rows, doing))
 
-    def compact(self) -> None:
-        """Bring new rows into the indexes and merge small fragments, where it pays."""
+    def compact(self, doing: Callable[[str], None] = lambda _: None) -> None:
+        """Bring new rows into the indexes and merge small fragments, where it pays. Where it does not, that is found
+        without LanceDB, which takes longer to import than a scan that finds nothing new."""
         for name in self.tables():
-            table = self._open(name)
-            stats = table.index_stats("text_idx") if name == DOCUMENTS else None
-            unindexed = stats.num_unindexed_rows if stats else 0
-            if unindexed > _MAX_UNINDEXED or len(self._dataset(name).get_fragments()) > _MAX_FRAGMENTS:
+            dataset = self._dataset(name)
+            unindexed = _not_indexed(dataset) if name == DOCUMENTS else 0
+            if unindexed > _MAX_UNINDEXED or len(dataset.get_fragments()) > _MAX_FRAGMENTS:
+                doing(f"tidy up {name}")
                 self._write(name, lambda tb: tb.optimize(cleanup_older_than=_KEPT_VERSIONS))
 
     def shrink(self) -> None:
