@@ -28,6 +28,8 @@ HEAVY = {"torch", "lancedb", "lance", "duckdb", "open_clip", "transformers", "pa
     "numpy.linalg.lapack_lite",
     "pyarrow",
     "PIL",
+    "pydantic",
+    "importlib.metadata",
 }
 
 COMMANDS = ["", "scan", "search", "similar", "dupes", "status", "show", "failures", "doctor", "bench", "demo"]
