@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from PIL import Image, ImageDraw
 
 from kept_library import _kept, made, packed  # noqa: F401 - fixtures for all tests
@@ -28,6 +28,13 @@ sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # for scenes.py
 TINY_CLIP = Path(__file__).with_name("tiny_clip")
 # Shells start what runs in the background of a script with Ctrl-C ignored, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What the terminal or the machine of whoever runs the tests would change in what commands write. COLUMNS and LINES are
+# set by GNU readline in the first process of a run, and so are there in those that it starts.
+for _name in (
+    *("COLUMNS", "LINES", "TERMINAL_WIDTH", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "PYTHONUNBUFFERED"),
+):
+    os.environ.pop(_name, None)
 QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
 
 NO_NETWORK = """
@@ -219,21 +226,44 @@ def install_tiny_clip(run: Shell) -> None:
     shutil.copytree(prepared_tiny_clip(), run.home / "models", dirs_exist_ok=True)
 
 
-@functools.cache
+_of_this_run: list[Path] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _know_the_folder_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All processes of a run, as pytest-xdist starts them, have one folder for what is made once for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    _of_this_run[:] = [own.parent if "PYTEST_XDIST_WORKER" in os.environ else own]
+
+
+def made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is filled by the first process of this run to ask for it, and only read by all."""
+    [base] = _of_this_run
+    folder, whole = base / f"made once {name}", base / f"made once {name}.whole"
+    with FileLock(base / f"made once {name}.lock"):
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
+
+
 def prepared_tiny_clip() -> Path:
     """A folder of models with the forms of tiny-clip, made once and without a network: that takes seconds."""
+    return made_once("tiny clip", _prepare_tiny_clip)
+
+
+def _prepare_tiny_clip(folder: Path) -> None:
     from photoindex.models.install import locate
     from photoindex.models.registry import load_registry
     from photoindex.steps.forms import make_forms
 
-    folder = Path(tempfile.mkdtemp(prefix="photoindex-tests-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     registry = load_registry(TINY_CLIP / "models.toml")
     with tempfile.TemporaryDirectory() as without, pytest.MonkeyPatch.context() as patch:
         (Path(without) / "sitecustomize.py").write_text(NO_NETWORK)
         patch.setenv("PYTHONPATH", without)
         make_forms(locate(registry, registry.model("tiny-clip"), folder))
-    return folder
 
 
 @pytest.fixture

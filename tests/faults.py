@@ -32,9 +32,9 @@ assert libc.capset(header, data) == 0
 IMPATIENT = """
 import photoindex.media.reach as reach
 import photoindex.scan.options as options
-reach.ANSWER_S = 2.0
+reach.ANSWER_S = 4.0
 begin = options.ScanOptions.__init__
-options.ScanOptions.__init__ = lambda self, *given, **named: begin(self, *given, **{"time_limit_s": 4.0, **named})
+options.ScanOptions.__init__ = lambda self, *given, **named: begin(self, *given, **{"time_limit_s": 10.0, **named})
 """
 
 

@@ -12,6 +12,13 @@ from collections.abc import Callable
 
 from conftest import Shell
 
+# The library that asks a terminal for pictures waits a tenth of a second, which a busy machine may need to answer.
+_PATIENT = """
+import textual_image._posix as asked
+read = asked.read
+asked.read = lambda file, length, timeout=None: read(file, length, timeout and 100.0)
+"""
+
 
 def silent(_: bytes) -> bytes:
     return b""
@@ -24,20 +31,23 @@ def on_terminal(
     answer: Callable[[bytes], bytes] = silent,
     code: int = 0,
     keys: bool = False,
+    pictures: bool = False,
 ) -> str:
     """What a command writes to a terminal of so many columns, each of 10 x 20 pixels. `answer`: what the terminal
-    types for a part that was written to it; `keys`: only once the command reads key by key, as it drops what was typed
-    before it asked."""
+    types for all that was written to it since it last typed; `keys`: only once the command reads key by key, as it
+    drops what was typed before it asked; `pictures`: whether `answer` knows what is asked about pictures."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, columns * 10, 800))
     env = {**os.environ, "PHOTOINDEX_HOME": str(run.home), "TERM": "xterm-256color"}
-    command = [sys.executable, "-m", "photoindex", *arguments]
+    program = ["-c", f"{_PATIENT}\nfrom photoindex.cli import main\nmain()"] if pictures else ["-m", "photoindex"]
+    command = [sys.executable, *program, *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=run.home, env=env) as process:
         os.close(theirs)
-        written = b""
+        written, heard = b"", 0
         while part := _read(terminal):
             written += part
-            if typed := answer(part):
+            if typed := answer(written[heard:]):  # however what was written is cut into parts
+                heard = len(written)
                 _wait(lambda: not keys or _reads_keys(terminal) or process.poll() is not None)
                 os.write(terminal, typed)
         os.close(terminal)

@@ -27,14 +27,14 @@ def like_kitty(written: bytes) -> bytes:
 
 
 def test_sixel(two: Shell) -> None:
-    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel)
+    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel, pictures=True)
     assert re.search(r"\x1bP[0-9;]*q", written)
     assert "paris.jpg" in written
     assert "2023-07-14 09:00" in written
 
 
 def test_kitty(two: Shell) -> None:
-    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=like_kitty)
+    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=like_kitty, pictures=True)
     assert re.search(r"\x1b_G[^\x1b]*f=100[^\x1b]*;iVBORw0KGgo", written)  # a PNG in base64
     assert "paris.jpg" in written
 
@@ -53,7 +53,7 @@ def test_no_terminal_is_told_so(two: Shell) -> None:
 
 def test_a_photo_without_thumbnail_is_shown_by_name(two: Shell) -> None:
     shutil.rmtree(two.folder / "cache" / "thumbnails")
-    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel)
+    written = on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel, pictures=True)
     assert "(no thumbnail)" in written
     assert "paris.jpg" in written
 
@@ -63,7 +63,7 @@ def test_a_broken_thumbnail_is_none(two: Shell) -> None:
         f"{two('search', 'name:paris', '--ids').text.strip()}.jpg"
     )
     thumbnail.write_bytes(thumbnail.read_bytes()[:200])
-    assert "(no thumbnail)" in on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel)
+    assert "(no thumbnail)" in on_terminal(two, "search", "format:jpeg", "--preview", answer=with_sixel, pictures=True)
 
 
 def test_preview_is_for_people(two: Shell) -> None:

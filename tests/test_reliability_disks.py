@@ -64,7 +64,7 @@ def test_a_disk_that_becomes_read_only_in_the_middle_of_a_scan_loses_nothing(
         process = ended(run.start("scan", photos, *QUICK, "--batch-size", "4"))
         wait_for_photos(run, process, 1)
         with read_only(run.folder):
-            err = process.communicate(timeout=60)[1].decode()
+            err = process.communicate(timeout=300)[1].decode()
             assert process.returncode == 14, err
             assert "Read-only file system" in err
             assert "Traceback" not in err
@@ -80,7 +80,7 @@ def as_other_user(run: Shell, ended: Register, *arguments: str | Path) -> tuple[
         process = ended(run.start(*arguments))
     else:
         process = ended(run.start(*arguments, script=LIKE_OTHER_USERS))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err.decode()
 
 

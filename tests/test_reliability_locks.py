@@ -49,7 +49,7 @@ def test_the_second_writer_is_told_who_writes_and_since_when(
         told = re.search(r"is being written by process (\d+) since (\S+ \S+)\.", err)
         assert told is not None, err
         assert int(told[1]) == holder.pid
-        assert abs((datetime.now() - datetime.fromisoformat(told[2])).total_seconds()) < 120
+        assert abs((datetime.now() - datetime.fromisoformat(told[2])).total_seconds()) < 1000
     run("status")
     run("search", "beach", "--mode", "keyword")
 
@@ -106,7 +106,7 @@ def test_readers_that_come_one_upon_another_let_a_writer_in(
         assert readers[-1].stdout is not None
         assert readers[-1].stdout.readline() == b"reads\n"
         time.sleep(0.07)
-    monkeypatch.setattr("photoindex.store.connection.WRITER_WAIT_S", 20.0)
+    monkeypatch.setattr("photoindex.store.connection.WRITER_WAIT_S", 200.0)
     scanned("categories", "add", "hill", "a photo of a hill")
     assert not (scanned.folder / "catalog.wanted").exists()
     assert all(reader.poll() is None for reader in readers)
@@ -135,7 +135,7 @@ def test_many_readers_read_while_one_writes(run: Shell, tmp_path: Path, ended: R
     (tmp_path / "over").touch()
     assert writer.returncode == 0, err.decode()
     for reader in readers:
-        out, err = reader.communicate(timeout=60)
+        out, err = reader.communicate(timeout=300)
         assert reader.returncode == 0, err.decode()
         assert int(out) > 2
     assert photos_in(run) == 120

@@ -88,14 +88,12 @@ def test_on_a_terminal_the_question_is_asked(run: Shell, tmp_path: Path) -> None
     run.scan(photos)
     with unplugged(photos):
         for word, code, missing in ((b"n\n", 16, 0), (b"y\n", 0, 2)):
-            asked: list[bytes] = []
 
-            def answer(part: bytes, word: bytes = word, asked: list[bytes] = asked) -> bytes:
-                asked.append(part)
-                return word if b"Are they really gone?" in part else b""
+            def answer(unanswered: bytes, word: bytes = word) -> bytes:
+                return word if b"Are they really gone?" in unanswered else b""
 
-            on_terminal(run, "scan", str(photos), *QUICK, answer=answer, code=code)
-            assert b"2 were known there" in b"".join(asked)
+            told = on_terminal(run, "scan", str(photos), *QUICK, answer=answer, code=code)
+            assert "2 were known there" in told
             assert status(run)["missing"] == missing
 
 
@@ -103,18 +101,15 @@ def test_a_yes_is_for_the_folder_that_was_asked_about_alone(run: Shell, tmp_path
     mine, stick = small_photos(tmp_path / "a", 2), small_photos(tmp_path / "b", 3, 10)
     run.scan(mine, str(stick))
     words = [b"y\n", b"n\n", b"y\n", b"y\n"]
+
+    def answer(unanswered: bytes) -> bytes:
+        return words.pop(0) if b"Are they really gone?" in unanswered else b""
+
     with unplugged(mine), unplugged(stick):
         for code, missing in ((16, 0), (0, 5)):
-            asked: list[bytes] = []
-
-            def answer(part: bytes, asked: list[bytes] = asked) -> bytes:
-                asked.append(part)
-                return words.pop(0) if b"Are they really gone?" in part else b""
-
-            on_terminal(run, "scan", str(mine), str(stick), *QUICK, answer=answer, code=code)
-            told = b"".join(asked)
-            assert b"2 were known there" in told
-            assert b"3 were known there" in told
+            told = on_terminal(run, "scan", str(mine), str(stick), *QUICK, answer=answer, code=code)
+            assert "2 were known there" in told
+            assert "3 were known there" in told
             assert status(run)["missing"] == missing
 
 
@@ -251,12 +246,12 @@ def test_a_folder_whose_server_is_silent_is_said_and_nothing_is_changed(
     before = files(run)
     with silent(photos):
         process = ended(run.start("scan", photos, *QUICK, script=IMPATIENT))
-        err = process.communicate(timeout=60)[1].decode()
+        err = process.communicate(timeout=300)[1].decode()
         assert process.returncode == 15, err
         assert f"Cannot read the folder {photos}: it does not answer." in err
     with silent(inner):
         process = ended(run.start("scan", photos, *QUICK, script=IMPATIENT))
-        err = process.communicate(timeout=60)[1].decode()
+        err = process.communicate(timeout=300)[1].decode()
         assert process.returncode == 15, err
         assert f"The folder {inner} cannot be reached any more: it does not answer." in err
     assert files(run) == before
@@ -268,13 +263,13 @@ def test_ctrl_c_works_while_a_folder_does_not_answer(run: Shell, tmp_path: Path,
     inner = small_photos(photos / "share", 4, 100)
     with silent(inner):
         process = ended(run.start("scan", photos, *QUICK))
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (run.folder / "writer.json").exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         assert process.returncode == 130
     assert run.scan(photos)["analysed"] == 8
 
@@ -287,10 +282,10 @@ def test_a_folder_that_falls_silent_in_the_middle_of_a_scan_ends_it_and_blames_n
     process = ended(run.start("scan", photos, *QUICK, "--batch-size", "4", script=IMPATIENT))
     wait_for_photos(run, process, 1)
     with silent(photos):
-        err = process.communicate(timeout=120)[1].decode()
+        err = process.communicate(timeout=300)[1].decode()
         assert process.returncode == 15, err
         assert f"The folder {photos} cannot be reached any more: it does not answer." in err
-        assert group_is_gone(process, 20), "decode workers outlive the scan"
+        assert group_is_gone(process, 120), "decode workers outlive the scan"
         had = photos_in(run)
         assert 0 < had < 200
         assert len(run("search", "format:jpeg", "--limit", "0", "-0").out.split(b"\0")) > 1

@@ -91,7 +91,7 @@ def test_a_library_without_scans_has_none(run: Shell) -> None:
 @pytest.mark.slow
 def test_a_killed_scan_shows_as_such_at_once_and_the_next_one_says_so(run: Shell, photos: Path) -> None:
     scan = run.start("scan", str(photos), *QUICK, script=KILL_AT_THE_END)
-    scan.communicate(timeout=100)
+    scan.communicate(timeout=300)
     assert scan.returncode == -signal.SIGKILL
     (killed,) = run("runs", "--format", "json").json
     assert (killed["outcome"], killed["analysed"], killed["failed"], killed["found"]) == ("killed", 11, 1, None)

