@@ -94,6 +94,12 @@ class RootLost(PhotoindexError):
     exit_code = 15
 
 
+class PlanOutOfReach(PhotoindexError):
+    """Nothing that this plan lets go can be let go now: {}. Plug the disk in and run the same command again. Nothing was touched."""
+
+    exit_code = 15
+
+
 class RootEmpty(PhotoindexError):
     """{} holds no pictures, but {} were known there. Is a disk unplugged? Nothing was changed; use --accept-missing if they are really gone."""
 

@@ -114,7 +114,7 @@ class _Known:
             return Arrival(file.path, file.size, problem=Problem("unreadable", "The file is no readable picture."))
         same = self._by_content.get(source.sha256)
         if same is not None and IDENTICAL in self._tiers:
-            return Arrival(file.path, file.size, IDENTICAL, self._files[same.photo_id][0], 0)
+            return Arrival(file.path, file.size, IDENTICAL, self._row(same), 0)
         try:
             new = _New(_facts_of(source), source, small_picture(source))
         except Unreadable as failure:
@@ -134,8 +134,12 @@ class _Known:
             return Arrival(file.path, file.size)
         (tier_at, _), at, seen = best
         what = (*edits_told(TIERS[tier_at], seen.look), *differences(self._photos[at], new.facts))
-        row = self._files[self._photos[at].photo_id][0]
+        row = self._row(self._photos[at])
         return Arrival(file.path, file.size, TIERS[tier_at], row, seen.distance, what)
+
+    def _row(self, photo: DupeFacts) -> PhotoRow:
+        """One of its files, in reach if any is."""
+        return min(self._files[photo.photo_id], key=lambda row: row.offline)
 
     def _candidates(self, new: DupeFacts) -> list[tuple[int, int]]:
         """Positions of the library's photos worth a look with the turn of the new one, the likeliest first."""

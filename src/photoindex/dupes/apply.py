@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from photoindex.dupes.attributes import attributes_of
 from photoindex.dupes.cloning import CANNOT, UNKNOWN, foreseen
 from photoindex.dupes.companions import companions
-from photoindex.dupes.disks import mount_of
+from photoindex.dupes.disks import OutOfReach, mount_of
 from photoindex.dupes.doing import do, finish_runs, symlinks, take_back
 from photoindex.dupes.journal import HARDLINK, MOVE, REFLINK, SYMLINK, TRASH, Act, Journal
 from photoindex.dupes.moving import FileChanged, put_on_disk, reserved, same_bytes, sha256_of
 from photoindex.dupes.targets import TARGETS, ApplyOptions, check_options
 from photoindex.dupes.telling import finish, tell
-from photoindex.errors import LibraryNotWritable, UsageError
+from photoindex.errors import LibraryNotWritable, PlanOutOfReach, UsageError
 from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
 from photoindex.pure.tiers import IDENTICAL
 from photoindex.store.library import Library
@@ -31,7 +31,7 @@ class Done:
 
     `bytes`: its size; `problem`: in words why it was left alone, or None; `note`: what else there is to say of it, or
     empty; `along`: paths of what went with it; `disk`: where it is mounted, if all of that disk have this problem or
-    note, else empty.
+    note, else empty; `away`: the problem is that a folder cannot be reached, which it names.
     """
 
     path: str
@@ -40,6 +40,7 @@ class Done:
     note: str = ""
     along: tuple[str, ...] = ()
     disk: str = ""
+    away: bool = False
 
 
 def apply_plan(library: Library, plan: Plan, options: ApplyOptions = QUARANTINED) -> Iterator[Done | str]:
@@ -47,7 +48,8 @@ def apply_plan(library: Library, plan: Plan, options: ApplyOptions = QUARANTINED
 
     Before each act the bytes of the file and of the one that stays are read again; what is not as the plan says is
     left alone. The catalog learns what went, also where the iteration is left early. `library` must be open for
-    writing. Raises UsageError, LibraryNotWritable and other Library* errors.
+    writing. Raises UsageError, PlanOutOfReach where not one file can be reached, LibraryNotWritable and other Library*
+    errors.
     """
     if PurePath(plan.library) != library.folder:
         raise UsageError(f"This plan is of the library at {plan.library}, not of {library.folder}.")
@@ -74,20 +76,35 @@ class _Run:
         self._library, self._options = library, options
         self._how = TARGETS[options.to]
         self._planned = {file.path for group in plan.groups for file in (*group.keep, *group.go)}
+        self._away = OutOfReach(library.queries.roots(), self._planned)
+        self._check_reach(plan)
         self._untold: list[Act] = []
         self.journal: Journal | None = None
         if not options.dry_run:
             finish_runs(library, finish)
-            self.journal = Journal.begin(library.folder, options.to)
+            self.journal = Journal.begin(library.folder, options.to, sum(len(group.go) for group in plan.groups))
         self._linked = symlinks(library)
         self._foreseen = foreseen(library.folder)
 
+    def _check_reach(self, plan: Plan) -> None:
+        """Raises PlanOutOfReach where nothing at all could be done."""
+        why = [self._why_away(file, group, self._away.why) for group in plan.groups for file in group.go]
+        if why and all(why):
+            raise PlanOutOfReach("; ".join(dict.fromkeys(why)))
+
+    def _why_away(self, file: PlannedFile, group: PlannedGroup, why: Callable[[str], str]) -> str:
+        return why(file.path) or why(_stays_for(file, group).path)
+
     def let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
         """Raises OSError where the journal cannot be written."""
+        if away := self._why_away(file, group, self._away.why):
+            return Done(file.path, file.size, _once_back(away), away=True)
         try:
             with reserved(file.path, _stays_for(file, group).path):
                 return self._let_go(file, group)
         except FileChanged as error:
+            if away := self._why_away(file, group, self._away.why_now):
+                return Done(file.path, file.size, _once_back(away), away=True)
             return Done(file.path, file.size, str(error), disk=mount_of(file.path) if str(error) == CANNOT else "")
 
     def _let_go(self, file: PlannedFile, group: PlannedGroup) -> Done:
@@ -155,6 +172,10 @@ class _Run:
         was = {} if how in (MOVE, TRASH) else attributes_of(path, seen)
         inode = kept.st_ino if how == HARDLINK else 0
         return Act(path, sha256, how, place, keeper, inode, was, into, mount_of(path))
+
+
+def _once_back(away: str) -> str:
+    return f"{away}, and it holds the file or what stays for it; plug its disk in and apply the plan again"
 
 
 def _relative(path: str, folder: str) -> str:

@@ -7,10 +7,11 @@ look deleted, and what is written there is hidden once the disk is back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from photoindex.dupes.journal import Act
-from photoindex.media.reach import IS_EMPTY, trouble_with
+from photoindex.media.reach import IS_EMPTY, trouble_with, unreachable
+from photoindex.pure.keep import is_below
 
 
 def mount_of(path: str) -> str:
@@ -19,6 +20,35 @@ def mount_of(path: str) -> str:
     while not os.path.ismount(found) and os.path.dirname(found) != found:
         found = os.path.dirname(found)
     return found
+
+
+class OutOfReach:
+    """Which of the folders that were scanned cannot be reached, asked for all that hold one of `paths` at once."""
+
+    def __init__(self, roots: Sequence[str], paths: Iterable[str]) -> None:
+        self._roots = sorted(roots, key=len, reverse=True)
+        troubles = unreachable({self._root(path) for path in paths} - {""})
+        self._away = {root: trouble for root, trouble in troubles.items() if _is_gone(root, trouble)}
+
+    def why(self, path: str) -> str:
+        """In words why the folder of a file cannot be reached, and which; nothing where it could."""
+        root = self._root(path)
+        return f"the folder {root} cannot be reached ({self._away[root]})" if root in self._away else ""
+
+    def why_now(self, path: str) -> str:
+        """The same, of a folder that may have gone since."""
+        root = self._root(path)
+        if root and root not in self._away and (found := trouble_with(root)) and _is_gone(root, found):
+            self._away[root] = found
+        return self.why(path)
+
+    def _root(self, path: str) -> str:
+        return next((root for root in self._roots if is_below(path, (root,))), "")
+
+
+def _is_gone(root: str, trouble: str) -> bool:
+    """A run may have emptied a disk; then it is still mounted."""
+    return not (trouble == IS_EMPTY and os.path.ismount(root))
 
 
 def unplugged() -> Callable[[Iterable[Act], str], str | None]:

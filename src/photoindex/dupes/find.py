@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from photoindex.dupes.candidates import Candidates, Files, candidates
 from photoindex.dupes.decisions import Decided
 from photoindex.dupes.groups import Grouping, Related, live_groups
 from photoindex.dupes.looking import Pair, digests, looks, pixels_equal
 from photoindex.dupes.options import DupeOptions
+from photoindex.media.reach import unreachable
 from photoindex.pure.keep import is_below
 from photoindex.pure.tiers import IDENTICAL, LIVE, PIXEL_BITS, PIXEL_COLOUR, Evidence, is_same_picture, relation
 from photoindex.records import DupeFacts, Group, Look, PhotoRow
 from photoindex.store.library import Library
 
 DEFAULTS = DupeOptions()
+_ANSWER_S = 2.0  # how long a network folder may take to answer before its files count as offline
 
 
 def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
@@ -38,15 +41,17 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
     options = replace(options, wishes=replace(options.wishes, decided=decided.keepers))
     groups = [decided.marked(group) for group in Grouping(photos, files, options).groups(related)]
     if LIVE in options.tiers:
-        groups += live_groups(row for photo in photos for row in files[photo.photo_id])
+        groups += live_groups(row for photo in photos for row in files[photo.photo_id] if not row.offline)
     return [group for group in groups if _is_wanted(group, options)]
 
 
 def known_photos(library: Library, options: DupeOptions) -> tuple[list[DupeFacts], Files]:
-    """The hashed photos that have a present file, large enough, and those files by photo id."""
+    """The hashed photos that have a present file, large enough, and those files by photo id. Files below a folder that
+    cannot be reached just now are `offline`."""
     photos = library.likeness.facts()
     files: dict[int, list[PhotoRow]] = {}
-    for row in library.queries.file_rows():  # after the facts: a scan beside us adds photos, it takes none away
+    away = partial(unreachable, limit_s=_ANSWER_S)
+    for row in library.queries.file_rows(away):  # after the facts: a scan beside us adds photos, it takes none away
         if row.bytes >= options.min_size:
             files.setdefault(row.photo_id, []).append(row)
     return [photo for photo in photos if photo.photo_id in files], files

@@ -52,8 +52,8 @@ class Journal:
         self._count = 0
 
     @classmethod
-    def begin(cls, folder: Path, to: str = "quarantine") -> Journal:
-        """A new one. Raises OSError."""
+    def begin(cls, folder: Path, to: str = "quarantine", planned: int = 0) -> Journal:
+        """A new one, of a plan that lets so many pictures go. Raises OSError."""
         (folder / "journal").mkdir(parents=True, exist_ok=True)
         now, again = datetime.now(UTC).strftime("%Y%m%d-%H%M%S"), 1
         while True:
@@ -64,7 +64,8 @@ class Journal:
             except FileExistsError:
                 again += 1
         made.quarantine.mkdir(parents=True)
-        made.write({"format": FORMAT, "at": datetime.now(UTC).isoformat(timespec="seconds"), "to": to})
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        made.write({"format": FORMAT, "at": at, "to": to, "planned": planned})
         for folder_made in (made.file.parent, made.quarantine.parent, made.quarantine):
             sync_folder(folder_made)
         return made

@@ -92,12 +92,17 @@ def remember(library: Library, looks: Mapping[Pair, Look], digests: Mapping[int,
 
 
 def digest_of_files(rows: Iterable[PhotoRow]) -> bytes:
-    for row in rows:
+    for row in _in_reach(rows):
         source = opened(row.path, row.photo)
         if source is not None:
             with contextlib.suppress(Unreadable):
                 return pixel_digest(source)
     return b""
+
+
+def _in_reach(rows: Iterable[PhotoRow]) -> Iterable[PhotoRow]:
+    """Without those of folders that may give no answer for minutes."""
+    return (row for row in rows if not row.offline)
 
 
 def pixel_digest(source: SourcePicture) -> bytes:
@@ -166,7 +171,7 @@ class SmallPictures:
 
         with contextlib.suppress(OSError), Image.open(self._library.thumbnail_path(photo.sha256)) as image:
             return SmallPicture(np.asarray(image.convert("RGB")))
-        for row in self._files[photo.photo_id]:
+        for row in _in_reach(self._files[photo.photo_id]):
             source = opened(row.path, photo.sha256, _DECODED_SIDE)
             if source is not None:
                 with contextlib.suppress(Unreadable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,8 +32,9 @@ def make_plan(library: Library, options: DupeOptions = SAFE) -> MadePlan:
     """What may go of the groups of `options.tiers`, which are tiers of duplicates; with `options.decided` only of those
     the user decided what to keep of.
 
-    Left out are protected files, groups decided otherwise, groups that came back because something new joined them, and
-    files that are not as the last scan met them. Raises UsageError.
+    Left out are protected files, groups decided otherwise, groups that came back because something new joined them,
+    files that are not as the last scan met them, and those in folders that cannot be reached just now, with the groups
+    of which the file to keep lies there. Raises UsageError.
     """
     wrong = [tier for tier in options.tiers if tier not in DUPLICATES]
     if wrong:
@@ -43,13 +45,16 @@ def make_plan(library: Library, options: DupeOptions = SAFE) -> MadePlan:
     changed: list[str] = []
     groups = [planned for group in wanted if (planned := _planned(group, changed)) and planned.go]
     notes = [f"{path} is not as the last scan met it, and is left out." for path in changed]
+    notes += _away(wanted)
     if open_again:
         notes.append(f"Groups with new members since you decided about them: {len(open_again)}; decide anew first.")
     return MadePlan(Plan(str(library.folder), tuple(groups), options.wishes.protect), tuple(notes))
 
 
 def _planned(group: Group, changed: list[str]) -> PlannedGroup | None:
-    files = [(member, _file(member)) for member in group.members]
+    if group.members[0].photo.offline:
+        return None
+    files = [(member, _file(member)) for member in group.members if not member.photo.offline]
     changed += [member.photo.path for member, file in files if file is None]
     keeper = files[0][1]
     if keeper is None:
@@ -57,6 +62,19 @@ def _planned(group: Group, changed: list[str]) -> PlannedGroup | None:
     stays = [replace(file, tier="keeper") for member, file in files[1:] if file and member.protected]
     go = [file for member, file in files[1:] if file and not member.protected]
     return PlannedGroup(group.id, group.tier, group.reason, (keeper, *stays), tuple(_told(go, (keeper, *stays))))
+
+
+def _away(groups: Sequence[Group]) -> list[str]:
+    """What is left out because its folder cannot be reached, a line for each folder."""
+    files = Counter(member.photo.root for group in groups for member in group.members if member.photo.offline)
+    kept = Counter(group.members[0].photo.root for group in groups if group.members[0].photo.offline)
+    lines = []
+    for root, count in sorted(files.items()):
+        line = f"{root} cannot be reached just now: {count:,} {'file' if count == 1 else 'files'} there are left out"
+        if kept[root]:
+            line += f", and {kept[root]:,} {'group' if kept[root] == 1 else 'groups'} whose file to keep lies there"
+        lines.append(f"{line}. Plug its disk in and plan again.")
+    return lines
 
 
 def _told(go: Sequence[PlannedFile], keep: Sequence[PlannedFile]) -> list[PlannedFile]:

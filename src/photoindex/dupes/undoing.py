@@ -20,13 +20,16 @@ from photoindex.store.library import Library
 @dataclass(frozen=True, slots=True)
 class AppliedRun:
     """A run of `apply_plan`: `at` it began, in UTC; `to` what target; how many `files` it announced, with what went
-    along; and its `state`: "done", "broken off", "undone" or "partly undone"."""
+    along; its `state`: "done", "broken off", "undone" or "partly undone"; how many pictures its plan let go (`planned`)
+    and how many of them went (`done`), whatever came back since."""
 
     id: str
     at: str
     to: str
     files: int
     state: str
+    planned: int
+    done: int
 
 
 def applied_runs(library: Library) -> list[AppliedRun]:
@@ -42,8 +45,18 @@ def _told(journal: Journal) -> AppliedRun:
         state = "partly undone" if undone[-1].get("left") else "undone"
     else:
         state = "done" if any("ended" in line and not line.get("killed") for line in lines) else "broken off"
-    files = sum(len(unit) for unit in journal.units())
-    return AppliedRun(journal.id, str(first.get("at", "")), str(first.get("to", "quarantine")), files, state)
+    units = journal.units()
+    told = {path for line in lines if "tell" in line for path in line["tell"]["paths"]}
+    done = sum(unit[0].path in told or (state == "broken off" and _went(unit[0])) for unit in units)
+    planned = int(first.get("planned") or len(units))  # before it was noted: as many as were announced
+    to = str(first.get("to", "quarantine"))
+    return AppliedRun(journal.id, str(first.get("at", "")), to, sum(map(len, units)), state, planned, done)
+
+
+def _went(act: Act) -> bool:
+    with contextlib.suppress(OSError):
+        return is_done(act)
+    return False
 
 
 def undo(library: Library, number: str | None = None) -> Iterator[Done | str]:
@@ -71,7 +84,7 @@ def _undo(library: Library, journal: Journal) -> Iterator[Done]:
     try:
         for act in reversed(acts):
             trouble = trouble_with([act], roots[act.path])
-            result = Done(act.path, 0, trouble) if trouble else _bring_back(library, act)
+            result = Done(act.path, 0, trouble, away=True) if trouble else _bring_back(library, act)
             if result and result.problem:
                 left += 1
                 stuck.add(act.path)

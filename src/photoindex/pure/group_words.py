@@ -64,7 +64,8 @@ def decided(group: Group) -> str:
 def role(member: Member) -> str:
     """What it is to the file that is kept."""
     found = "keep" if member.tier == "keeper" else member.tier
-    return f"{found} (protected)" if member.protected else found
+    marks = [*(["protected"] if member.protected else []), *(["offline"] if member.photo.offline else [])]
+    return f"{found} ({', '.join(marks)})" if marks else found
 
 
 def evidence(group: Group, at: int) -> str:

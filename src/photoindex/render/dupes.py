@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUP_COLUMNS = (
     *("group", "id", "tier", "keep", "member_tier", "path", "photo", "distance", "quality", "sharpness", "bytes"),
-    *("width", "height", "format", "protected", "video", "differs", "reason"),
+    *("width", "height", "format", "protected", "video", "differs", "reason", "offline"),
 )
 
 
@@ -38,7 +39,7 @@ def group_object(group: Group) -> dict[str, Any]:
 
 def _member_object(member: Member, keep: bool) -> dict[str, Any]:
     facts = {name: plain(getattr(member, name)) for name in Member.__slots__ if name != "photo"}
-    return {**photo_object(member.photo), "keep": keep, **facts}
+    return {**photo_object(member.photo), "keep": keep, **facts, "offline": member.photo.offline}
 
 
 def _link_object(link: Link) -> dict[str, Any]:
@@ -73,8 +74,12 @@ def _print_groups(shown: Sequence[Group], output: Format, null: bool) -> None:
 
 
 def note_summary(groups: Sequence[Group]) -> None:
-    """On stderr, what could be freed."""
+    """On stderr, what could be freed, and what of it cannot be reached just now."""
     note(words.summary(groups))
+    away = Counter(member.photo.root for group in groups for member in group.members if member.photo.offline)
+    for root, count in sorted(away.items()):
+        told = "1 of these files is" if count == 1 else f"{count:,} of these files are"
+        note(f"{told} offline: {root} cannot be reached just now. A plan leaves out what is there.")
 
 
 def _csv_rows(number: int, group: Group) -> list[dict[str, Any]]:
@@ -88,7 +93,8 @@ ARRIVAL_COLUMNS = ("path", "bytes", "tier", "match", "photo", "distance", "diffe
 
 def arrival_object(arrival: Arrival) -> dict[str, Any]:
     found = {name: plain(getattr(arrival, name)) for name in type(arrival).__slots__ if name != "match"}
-    return {**found, "match": photo_object(arrival.match) if arrival.match else None}
+    match = {**photo_object(arrival.match), "offline": arrival.match.offline} if arrival.match else None
+    return {**found, "match": match}
 
 
 def print_arrivals(
@@ -145,7 +151,8 @@ def _arrival_row(arrival: Arrival) -> dict[str, Any]:
 def _arrival_line(arrival: Arrival) -> tuple[str, str]:
     if arrival.match is None:
         return f"{'not in the library':18}  ", short_path(arrival.path)
-    why = f"  ({'; '.join(map(visible, arrival.differs))})" if arrival.differs else ""
+    told = [*(["offline"] if arrival.match.offline else []), *map(visible, arrival.differs)]
+    why = f"  ({'; '.join(told)})" if told else ""
     return f"{arrival.tier:18}  ", f"{short_path(arrival.path)}  =  {short_path(arrival.match.path)}{why}"
 
 
@@ -175,7 +182,6 @@ def _facts(member: Member) -> str:
 def _place(member: Member) -> str:
     """Where it lies, and how it differs from what is kept."""
     why = [
-        *(["offline"] if member.photo.offline else []),
         *([f"{member.distance} bits"] if member.distance and member.tier != "keeper" else []),
         *map(visible, member.differs),
         *([f"video {short_path(member.video)}"] if member.video else []),

@@ -53,7 +53,7 @@ def print_done(
 ) -> tuple[int, int, int]:
     """What became of each file on stdout, as soon as it is done (JSON when all are); as a table or paths only of those
     that went (or came back), and what went along. Each that did not is told with the reason on stderr; what is so of a
-    whole disk is told once, at the end.
+    whole disk or folder is told once, at the end.
 
     `to`: where they go. Returns how many did, how many went along with them, and how many did not.
     """
@@ -67,7 +67,7 @@ def print_done(
                 continue
             went, along, left = went + (not item.problem), along + len(item.along), left + bool(item.problem)
             if told := item.problem or item.note:
-                if item.disk:
+                if item.disk or item.away:
                     of_disks[item.disk, told] += 1
                 else:
                     note(f"{item.path}: {told}")
@@ -84,7 +84,8 @@ def print_done(
         _print_rows(rows(), output, null)
     finally:
         for (disk, told), count in of_disks.items():
-            note(f"{count:,} {'file' if count == 1 else 'files'} on the disk at {disk}: {told}")
+            where = f" on the disk at {disk}" if disk else ""
+            note(f"{count:,} {'file' if count == 1 else 'files'}{where}: {told}")
     return went, along, left
 
 
@@ -113,12 +114,11 @@ def _print_array(rows: Iterable[dict[str, Any]]) -> None:
 
 
 def print_runs(runs: Sequence[AppliedRun], output: RowFormat) -> None:
-    columns = ("id", "at", "to", "files", "state")
+    columns = ("id", "at", "to", "files", "state", "planned", "done")
 
     def table() -> None:
-        print_table(
-            columns, [(r.id, r.at[:16].replace("T", " "), r.to, f"{r.files:,}", r.state) for r in runs], ["files"]
-        )
+        rows = [(r.id, r.at[:16].replace("T", " "), r.to, f"{r.done:,} of {r.planned:,}", r.state) for r in runs]
+        print_table(("id", "at", "to", "done", "state"), rows, ["done"])
 
     print_rows([{name: getattr(run, name) for name in columns} for run in runs], output, columns, table)
 

@@ -51,7 +51,16 @@ SELECT p.photo_id, CASE
 FROM photos p LEFT JOIN ledger l USING (photo_id)
 LEFT JOIN (SELECT string_split(value, ',') AS steps FROM settings WHERE key = 'steps') e ON true GROUP BY p.photo_id
 """
-_COUNTS = f"SELECT state, count(*) FROM ({_STATES}) SEMI JOIN files USING (photo_id) GROUP BY state"  # noqa: S608
+# What could not be decoded and has gone is nobody's trouble any more.
+_COUNTS = f"""
+SELECT CASE WHEN state = 'failed' AND NOT present THEN 'missing' ELSE state END, count(*)
+FROM ({_STATES}) JOIN (SELECT photo_id, bool_or(missing_since IS NULL) AS present FROM files GROUP BY 1)
+    USING (photo_id) GROUP BY 1
+"""  # noqa: S608
+_FILE_COUNTS = """
+SELECT count(*), count(*) FILTER (missing_since IS NOT NULL),
+    count(*) FILTER (missing_since IS NULL AND (photo_id IS NULL OR code IS NOT NULL)) FROM files
+"""
 _PARTS_OF_NAME = 3  # the file's name and the two folders around it are searched
 _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
@@ -96,15 +105,18 @@ class Queries:
             found = con.execute("SELECT photo_id FROM files SEMI JOIN asked USING (photo_id)").fetchnumpy()
         return set(found["photo_id"].tolist())
 
-    def file_rows(self) -> list[PhotoRow]:
-        """A row for every present file of a known photo, by path; hard links to one file are that file once."""
+    def file_rows(self, away: Away = _none) -> list[PhotoRow]:
+        """A row for every present file of a known photo, by path; hard links to one file are that file once. Files of
+        folders that are away are `offline`."""
         sql = f"""SELECT {_ROW_COLUMNS} FROM files f JOIN photos p USING (photo_id)
             LEFT JOIN metadata m USING (photo_id)
             WHERE f.missing_since IS NULL
             QUALIFY row_number() OVER (PARTITION BY f.photo_id, f.device, f.inode ORDER BY f.path) = 1
             ORDER BY f.path"""  # noqa: S608
         with self._file.read() as con:
-            return [_photo_row(row) for row in con.execute(sql).fetchall()]
+            rows = [_photo_row(row) for row in con.execute(sql).fetchall()]
+        gone = away({row.root for row in rows})
+        return [replace(row, offline=True) if row.root in gone else row for row in rows] if gone else rows
 
     def hashes(self) -> list[HashRow]:
         """The PDQ hashes of every photo that has a present file."""
@@ -189,14 +201,13 @@ class Queries:
             states = dict(con.execute(_COUNTS).fetchall())
             steps: dict[str, dict[str, int]] = {}
             for step, status, count in con.execute(
-                "SELECT step, status, count(*) FROM ledger SEMI JOIN files USING (photo_id)"
-                " WHERE step <> 'decode' GROUP BY ALL ORDER BY ALL"
+                "SELECT step, status, count(*) FROM ledger SEMI JOIN files USING (photo_id) WHERE step <> 'decode'"
+                " AND (status <> 'failed' OR photo_id IN (SELECT photo_id FROM files WHERE missing_since IS NULL))"
+                " GROUP BY ALL ORDER BY ALL"
             ).fetchall():
                 steps.setdefault(step, {})[status] = count
-            files = con.execute(
-                "SELECT count(*), count(*) FILTER (missing_since IS NOT NULL), count(*) FILTER (photo_id IS NULL)"
-                " FROM files"
-            ).fetchall()[0]
+            files = con.execute(_FILE_COUNTS).fetchall()[0]
+            failures = con.execute(f"SELECT count(*) FROM ({_FAILURES})").fetchall()[0][0]  # noqa: S608
             photos = con.execute("SELECT count(DISTINCT photo_id) FROM files").fetchall()[0]
             roots = con.execute("SELECT path, scanned_at FROM roots ORDER BY path").fetchall()
             models = dict(con.execute(_MODELS).fetchall())
@@ -210,6 +221,7 @@ class Queries:
             steps=steps,
             models=models,
             last_scan=max((row[1] for row in roots), default=None),
+            failures=failures,
         )
 
     def find(self, text: str) -> tuple[int, str]:
