@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from filelock import FileLock
 from PIL import Image, ImageDraw
@@ -35,6 +36,11 @@ for _name in (
     *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "PYTHONUNBUFFERED"),
 ):
     os.environ.pop(_name, None)
+# The same examples in every run, however long one takes; --hypothesis-profile=default looks for others.
+hypothesis.settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("same")
 QUICK = ("--steps", "metadata,place,thumbnail,hash", "--workers", "2")
 
 NO_NETWORK = """

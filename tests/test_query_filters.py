@@ -421,7 +421,9 @@ nodes = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(node=nodes)
 def test_any_combination_gives_what_a_plain_reading_gives(filled: tuple[Library, list[Facts]], node: Node) -> None:
     assert found(filled, node) == expected(filled, node)

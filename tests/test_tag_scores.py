@@ -110,7 +110,9 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rule=rules, photos=st.lists(candidates, min_size=1, max_size=4))
 def test_what_is_shown_is_what_the_rule_says(library: Library, rule: TagRule, photos: list[Any]) -> None:
     given = [

@@ -36,7 +36,7 @@ from photoindex.scan.watching import WatchOptions, _Watch, watch
 from photoindex.steps import STEPS
 from photoindex.store.library import Library
 
-PATIENCE_S = 120.0  # for a busy machine: nothing waits so long that works
+PATIENCE_S = 300.0  # for a busy machine: nothing waits so long that works
 STEPS_WITHOUT_MODELS = ("metadata", "place", "thumbnail", "hash")
 
 
