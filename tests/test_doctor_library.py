@@ -7,14 +7,14 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from conftest import QUICK, Shell
+from conftest import QUICK, Shell, shell
 from photoindex.doctor.library import LibraryFacts, read_library
 from photoindex.doctor.library_checks import check_library
 from photoindex.doctor.records import Finding
@@ -51,11 +51,31 @@ def obey(run: Shell, finding: Finding) -> None:
             run(*words, *QUICK, code=None)
 
 
+@pytest.fixture(scope="module")
+def _examined(tmp_path_factory: pytest.TempPathFactory, _drawn: Path) -> Path:
+    """A folder for `photos`, with the home of a library that has them, and with what belongs there."""
+    folder = tmp_path_factory.mktemp("examined")
+    shutil.copytree(_drawn, folder / "photos")
+    (folder / "photos" / "broken.jpg").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        shell(folder / "home", patch).scan(folder / "photos")
+    (folder / "photos").rename(folder / "as scanned")
+    return folder
+
+
 @pytest.fixture
-def scanned(run: Shell, photos: Path) -> Shell:
-    """A library of pictures that can all be read, filled by the steps without models."""
-    (photos / "broken.jpg").unlink()
-    run.scan(photos)
+def known(_examined: Path) -> Iterator[Path]:
+    """The photos of `scanned`, to be changed by this test as it likes."""
+    shutil.copytree(_examined / "as scanned", _examined / "photos")
+    yield _examined / "photos"
+    for left in ("photos", "unplugged"):
+        shutil.rmtree(_examined / left, ignore_errors=True)
+
+
+@pytest.fixture
+def scanned(run: Shell, known: Path, _examined: Path) -> Shell:
+    """A library, of this test alone, of pictures that can all be read, filled by the steps without models."""
+    shutil.copytree(_examined / "home", run.home)
     return run
 
 
@@ -86,7 +106,7 @@ def test_a_folder_without_a_library_is_none(tmp_path: Path) -> None:
     assert read_library(tmp_path) is None
 
 
-def test_rows_of_photos_that_the_catalog_does_not_know_go_with_the_next_scan(embedded: Shell, photos: Path) -> None:
+def test_rows_of_photos_that_the_catalog_does_not_know_go_with_the_next_scan(embedded: Shell, known: Path) -> None:
     with Library.writing(embedded.folder) as library:
         library.vectors.put_images("m", {1: np.ones(4, np.float16), 2: np.ones(4, np.float16)})
     finding = found(embedded, "rows_orphaned")
@@ -152,22 +172,22 @@ def test_missing_thumbnails_are_counted_and_the_advice_makes_them(scanned: Shell
     assert found(scanned, "thumbnails").level == "ok"
 
 
-def test_a_root_that_cannot_be_reached_costs_a_warning_but_no_files(scanned: Shell, photos: Path) -> None:
-    photos.rename(photos.with_name("unplugged"))
+def test_a_root_that_cannot_be_reached_costs_a_warning_but_no_files(scanned: Shell, known: Path) -> None:
+    known.rename(known.with_name("unplugged"))
     finding = found(scanned, "root_unreachable")
     assert finding.level == "warning"
     assert "11 files" in finding.message
     assert "files_gone" not in levels(findings_of(scanned))
 
 
-def test_a_root_that_is_empty_now(scanned: Shell, photos: Path) -> None:
-    shutil.rmtree(photos)
-    photos.mkdir()
+def test_a_root_that_is_empty_now(scanned: Shell, known: Path) -> None:
+    shutil.rmtree(known)
+    known.mkdir()
     assert "--accept-missing" in found(scanned, "root_empty").commands[0]
 
 
-def test_files_that_are_gone_are_noticed_before_the_next_scan(scanned: Shell, photos: Path) -> None:
-    (photos / "plain.bmp").unlink()
+def test_files_that_are_gone_are_noticed_before_the_next_scan(scanned: Shell, known: Path) -> None:
+    (known / "plain.bmp").unlink()
     finding = found(scanned, "files_gone")
     assert "1 of 11" in finding.message
     assert "plain.bmp" in finding.message
@@ -192,7 +212,7 @@ def test_the_catalog_is_told_with_its_schema_which_opening_it_brings_up_to_date(
     assert (finding.code, finding.level) == ("catalog", "ok")
 
 
-def test_a_catalog_that_is_no_catalog_is_a_problem_and_the_advice_starts_afresh(scanned: Shell, photos: Path) -> None:
+def test_a_catalog_that_is_no_catalog_is_a_problem_and_the_advice_starts_afresh(scanned: Shell, known: Path) -> None:
     (scanned.folder / "catalog.duckdb").write_bytes(b"not a database" * 1000)
     finding = found(scanned, "catalog_unreadable")
     assert finding.level == "problem"
