@@ -6,6 +6,12 @@ import shutil
 from pathlib import Path
 
 from conftest import QUICK, Shell, draw
+from photoindex.config import read_settings
+from photoindex.models.registry import load_registry
+from photoindex.records import Problem
+from photoindex.scan import ScanOptions, scan
+from photoindex.scan.options import ScanProgress
+from photoindex.store.library import Library
 from scan_state import XMP, found, ledger, status
 
 # --- what changed on disk -------------------------------------------------------------------------------------------
@@ -153,3 +159,52 @@ def test_a_scan_of_a_subfolder_does_not_make_the_other_files_missing(run: Shell,
     run.scan(photos, code=1)
     report = run.scan(photos / "2023", photos / "2023" / "trip")
     assert (report["found"], report["missing"]) == (7, 0)
+
+
+# --- problems that are over -----------------------------------------------------------------------------------------
+
+
+def test_what_could_not_be_read_is_no_failure_any_more_once_it_has_gone(run: Shell, photos: Path) -> None:
+    with open(photos / "sparse.jpg", "wb") as file:
+        file.truncate(1 << 42)  # refused without reading it, so that nobody knows what it holds
+    run.scan(photos, code=1)
+    now = status(run)
+    assert (now["failures"], now["unreadable"], now["states"]) == (2, 1, {"partial": 10, "failed": 1})
+    assert "failures   2  see `photoindex failures`" in run("status").text
+    (photos / "sparse.jpg").unlink()
+    (photos / "broken.jpg").unlink()
+    assert run.scan(photos)["missing"] == 2
+    now = status(run)
+    assert (now["failures"], now["unreadable"], now["states"]) == (0, 0, {"partial": 10, "missing": 1})
+    assert (now["files"], now["missing"]) == (12, 1)  # of what was never read nothing is left to be missed
+    assert "see `photoindex failures`" not in run("status").text
+
+
+def test_a_known_photo_that_could_not_be_read_is_tried_again_by_the_next_scan(run: Shell, sound: Path) -> None:
+    run.scan(sound)
+    with Library.writing(run.folder) as library:
+        known = library.catalog.known_files(str(sound))
+        library.save([], [(known[str(sound / "beach.webp")].file, Problem("permission", "No permission."))])
+    assert (status(run)["failures"], status(run)["unreadable"], status(run)["missing"]) == (1, 1, 0)
+    before = ledger(run)
+    report = run.scan(sound)
+    assert (report["analysed"], report["failed"], report["steps"]) == (1, 0, {})
+    assert (status(run)["failures"], status(run)["unreadable"]) == (0, 0)
+    assert ledger(run) == before
+
+
+def test_a_file_that_goes_before_it_is_read_is_no_problem(run: Shell, sound: Path) -> None:
+    settings = read_settings()
+
+    def shown(moment: ScanProgress) -> None:
+        if moment.stage == "load models":  # the folders have been walked, and nothing was read yet
+            (sound / "beach.webp").unlink(missing_ok=True)
+
+    options = ScanOptions(steps=("metadata",), workers=1, progress=shown)
+    with Library.writing(run.folder) as library:
+        registry = load_registry(settings.user_models)
+        report = scan(library, [str(sound)], registry, settings.models_dir, options)
+    assert (report.found, report.due, report.analysed, report.failed) == (11, 11, 10, 0)
+    now = status(run)
+    assert (now["files"], now["missing"], now["failures"], now["unreadable"]) == (10, 0, 0, 0)
+    assert (run.scan(sound)["found"], status(run)["missing"]) == (10, 0)

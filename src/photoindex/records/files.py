@@ -28,11 +28,13 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file as the catalog remembers it. `photo_id` is None where its bytes could not be read."""
+    """A file as the catalog remembers it. `photo_id` is None where its bytes were never read; `unreadable`: they could
+    not be read when that was last tried."""
 
     file: FoundFile
     photo_id: int | None
     missing: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class PhotoDetails:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """Counts for `photoindex status`. `steps`: step name to status to number of photos."""
+    """Counts for `photoindex status`. `steps`: step name to status to number of photos; `failures`: those listed."""
 
     roots: tuple[str, ...]
     files: int
@@ -107,6 +107,7 @@ class LibraryStatus:
     models: Mapping[str, str]
     last_scan: datetime | None
 
+    failures: int = 0
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:

@@ -33,7 +33,8 @@ def print_status(
         *(("offline", f"{short_path(root)}: {why}") for root, why in offline.items()),
         ("last scan", last),
         ("files", f"{status.files:,}  ({status.missing:,} missing, {status.unreadable:,} unreadable)"),
-        ("photos", f"{status.photos:,}  ({_counts(status.states)})" + _see_failures(status)),
+        ("photos", f"{status.photos:,}  ({_counts(status.states)})"),
+        *([("failures", f"{status.failures:,}  see `photoindex failures`")] if status.failures else []),
         ("on disk", ", ".join(f"{name} {size(count)}" for name, count in sizes.items())),
     ]
     print_table(["", ""], facts)
@@ -45,13 +46,8 @@ def print_status(
     print_table(["step", "done", "failed", "skipped", "model"], steps, right=("done", "failed", "skipped"))
 
 
-def _see_failures(status: LibraryStatus) -> str:
-    failed = status.unreadable or status.states.get("failed") or any(n.get("failed") for n in status.steps.values())
-    return "  see `photoindex failures`" if failed else ""
-
-
 def _counts(states: Mapping[str, int]) -> str:
-    order = ("completed", "partial", "failed", "pending")
+    order = ("completed", "partial", "failed", "missing", "pending")
     return ", ".join(f"{states[name]:,} {name}" for name in order if states.get(name)) or "none yet"
 
 

@@ -200,7 +200,7 @@ def sort_in(
         (result.placed if same_sidecars else result.residecared).append((file, twin.photo_id))
         if not _exists(twin.file.path):
             result.moved_from.append(twin.file.path)
-    elif before.photo_id is None:
+    elif before.photo_id is None or before.unreadable:
         _read(file, result, leave)
         return
     elif before.file.sidecar_sig != file.sidecar_sig:

@@ -27,7 +27,8 @@ from photoindex.store.vectors import DOCUMENTS
 
 _STORED_AT_ONCE = 512
 # What a file cannot be read for that may be its whole folder's trouble.
-_MAYBE_LOST = {"vanished", "io_error", "no_answer"}
+_GONE = "vanished"  # since the walk: no problem of the file's, and the next scan sees that it is missing
+_MAYBE_LOST = {_GONE, "io_error", "no_answer"}
 _SMALL = 20_000  # documents: their words are counted within a second
 
 
@@ -53,9 +54,9 @@ class Tally:
         self.passes += 1
         self.done, self.total = 0, total
 
-    def add(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
-        """Photos count once, in the first pass, those with problems as well."""
-        self.done += len(batch) + len(unreadable)
+    def add(self, batch: Sequence[Analysed], unreadable: Sequence[tuple[FoundFile, Problem]], gone: int) -> None:
+        """Photos count once, in the first pass, those with problems as well; files that have `gone` not at all."""
+        self.done += len(batch) + len(unreadable) + gone
         self.analysed += len(batch) + len(unreadable) if self.passes <= 1 else 0
         self.failed += len(unreadable)
         for item in batch:
@@ -169,14 +170,15 @@ class Work:
         try:
             for pictures in self._pictures(plan):
                 readable = [p for p in pictures if p.sha256]
-                unreadable = [(p.file, p.problem) for p in pictures if not p.sha256 and p.problem]
-                _check_roots_of(unreadable)
+                tried = [(p.file, p.problem) for p in pictures if not p.sha256 and p.problem]
+                _check_roots_of(tried)
+                unreadable = [(file, problem) for file, problem in tried if problem.code != _GONE]
                 fresh, copies = _first_of_each(readable, seen)
                 linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
                 batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
                 writer.put(batch, unreadable)
                 tell_batch(batch, unreadable)
-                tally.add(batch, unreadable)
+                tally.add(batch, unreadable, len(tried) - len(unreadable))
                 self._show(analyser.seconds, saving + writer.waited_s)
                 if stop():
                     break

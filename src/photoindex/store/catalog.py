@@ -122,14 +122,14 @@ class Catalog:
         """Every file ever seen below `root`, by path; missing ones too. Not `deep`: only those in the folder itself."""
         with self.file.read() as con:
             rows = con.execute(
-                "SELECT path, root, size, mtime_ns, device, inode, sidecar_sig, photo_id, missing_since IS NOT NULL"
-                " FROM files WHERE path >= $first AND path < $last"
+                "SELECT path, root, size, mtime_ns, device, inode, sidecar_sig, photo_id, missing_since IS NOT NULL,"
+                " code IS NOT NULL FROM files WHERE path >= $first AND path < $last"
                 " AND ($deep OR NOT contains(substr(path::VARCHAR, length($first::VARCHAR) + 1), '/'))",
                 {"deep": deep, **span(root)},
             ).fetchall()
         return {
             (path := decode_path(row[0])): KnownFile(
-                FoundFile(path, decode_path(row[1]), row[2], row[3], row[4], row[5], (), row[6]), row[7], row[8]
+                FoundFile(path, decode_path(row[1]), row[2], row[3], row[4], row[5], (), row[6]), *row[7:]
             )
             for row in rows
         }
@@ -159,8 +159,10 @@ class Catalog:
             _place(con, list(found))
 
     def mark_missing(self, paths: Collection[str]) -> None:
+        """These files have gone. Those that were never read are forgotten: nobody can say what they were."""
         with self.file.write() as con:
             con.register("lost", to_arrow(["path"], [(encode_path(path),) for path in paths]))
+            con.execute("DELETE FROM files WHERE photo_id IS NULL AND path IN (SELECT path FROM lost)")
             con.execute(
                 "UPDATE files SET missing_since = ? WHERE path IN (SELECT path FROM lost) AND missing_since IS NULL",
                 [now()],
