@@ -16,6 +16,7 @@ from conftest import QUICK, Shell
 from photoindex.scan.history import KILLED
 from photoindex.store.library import Library
 from photoindex.store.migrations import MIGRATIONS
+from terminal import on_terminal
 
 KILL_AT_THE_END = """
 import os, signal, photoindex.scan.run
@@ -150,5 +151,36 @@ def test_runs_of_a_library_of_before_are_kept(tmp_path: Path) -> None:
             {},
             None,
         )
-        assert (killed.outcome, killed.ended_at) == ("killed", killed.started_at)
+        assert (killed.outcome, killed.ended_at, killed.wall_s) == ("killed", None, None)
         assert library.runs.start("0.1", ["/p"], "fast", {}) == (3, 1)
+
+
+def test_of_a_scan_that_was_killed_before_it_saved_anything_no_time_is_told(run: Shell, photos: Path) -> None:
+    with Library.writing(run.folder) as library:
+        run_id, _ = library.runs.start("0", [str(photos)], "fast", {"command": "scan", "versions": {}, "pid": -1})
+        with library.catalog.file.write() as con:
+            con.execute("UPDATE runs SET details = NULL WHERE run_id = ?", [run_id])  # a process that is no more
+        for _ in range(2):  # before and after the next scan has noted it
+            before = library.runs.get(run_id)
+            assert (before.outcome, before.ended_at, before.wall_s, before.analysed) == ("killed", None, None, 0)
+            library.runs.start("0", [str(photos)], "fast", {})
+    assert run("runs").text.splitlines()[-1].split()[3:5] == ["-", "killed"]
+    assert "killed before it had saved anything" in run("runs", "show", str(run_id)).text
+
+
+def test_a_killed_scan_is_told_of_once(run: Shell, photos: Path) -> None:
+    with Library.writing(run.folder) as library:
+        library.runs.start("0", [str(photos)], "fast", {})
+    ran = run("scan", photos, *QUICK, code=1)
+    assert (ran.text + ran.err).count(KILLED) == 1
+
+
+@pytest.mark.parametrize(("columns", "lacking"), [(80, {"photos/s", "folders"}), (200, set())])
+def test_on_a_terminal_no_date_of_a_scan_is_broken(run: Shell, photos: Path, columns: int, lacking: set[str]) -> None:
+    with Library.writing(run.folder) as library:
+        library.runs.start("0", [str(photos)], "fast", {"command": "scan", "versions": {}})
+        began = f"{library.runs.get(1).started_at:%Y-%m-%d %H:%M}"
+    told = on_terminal(run, "runs", columns=columns)
+    assert began in told
+    assert {name for name in ("took", "ended", "photos/s", "folders") if name not in told} == lacking
+    assert ("runs show RUN" in told) == bool(lacking)

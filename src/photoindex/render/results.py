@@ -15,7 +15,9 @@ HIT_COLUMNS = (
     *("rank", "score", "path", "photo", "taken_at", "camera", "width", "height", "format", "bytes", "missing"),
     *("match", "kept", "taken_source", "offline"),
 )
-_NOT_SHOWN = ("photo_id", "root", "offline")
+_NOT_SHOWN = ("photo_id", "root", "sidecars", "offline")
+_OF_THE_FILE = ("walk", "read", "decode")
+_LACKS = {"ocr": "text", "embedding": "image vector"}  # the others are called as what they give
 FAILURE_COLUMNS = ("path", "step", "code", "message", "photo")
 
 
@@ -52,10 +54,15 @@ def print_failures(failures: Sequence[Failure], output: Format, null: bool) -> N
         target = console()
         for failure in failures:
             target.print(short_path(failure.path), markup=False, style="bold")
-            target.print(f"    {failure.step} ({failure.code}): {visible(failure.message)}", markup=False)
+            target.print(f"    {_what_failed(failure)}{visible(failure.message)}", markup=False)
 
     rows = [{name: getattr(failure, name) for name in FAILURE_COLUMNS} for failure in failures]
     print_results(rows, output, null, FAILURE_COLUMNS, table)
+
+
+def _what_failed(failure: Failure) -> str:
+    """Of a file that has no photo the sentence says enough; of a photo the step that it lacks."""
+    return "" if failure.step in _OF_THE_FILE else f"no {_LACKS.get(failure.step, failure.step)}: "
 
 
 def print_ids(photos: Iterable[str | None], null: bool = False) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from photoindex.records import Run, RunFailure, RunStep
 from photoindex.render.output import ObjectFormat, RowFormat, plain, print_json, print_rows, print_table
-from photoindex.render.text import short_path, visible
+from photoindex.render.text import console, note, short_path, visible
 
 COLUMNS = (
     "run",
@@ -29,6 +30,8 @@ COLUMNS = (
     "error",
 )
 _NUMBERS = ("run", "found", "analysed", "failed", "photos/s")
+_LEFT_OUT = ("photos/s", "folders", "found", "failed")  # in this order, where there is no room
+_GAP = 3  # columns of a terminal between those of a table
 
 
 def run_object(run: Run) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def print_runs(runs: Sequence[Run], output: RowFormat) -> None:
             (
                 str(run.run),
                 f"{run.started_at:%Y-%m-%d %H:%M}",
-                lasted(run.wall_s),
+                _took(run),
                 run.outcome,
                 *(count(value) for value in (run.found, run.analysed, run.failed)),
                 rate(run.photos_per_s),
@@ -52,9 +55,27 @@ def print_runs(runs: Sequence[Run], output: RowFormat) -> None:
             for run in runs
         ]
         headers = ["run", "began (UTC)", "took", "ended", "found", "analysed", "failed", "photos/s", "folders"]
-        print_table(headers, rows, right=(*_NUMBERS, "took"))
+        _print_fitting(headers, rows)
 
     print_rows([run_object(run) for run in runs], output, COLUMNS, table)
+
+
+def _print_fitting(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """On a terminal too narrow for all columns, without the last that `_LEFT_OUT` names: no date is broken."""
+    left, out = [*headers], iter(_LEFT_OUT)
+    while sys.stdout.isatty() and _width(headers, rows, left) > console().width and (name := next(out, None)):
+        left.remove(name)
+    chosen = [headers.index(name) for name in left]
+    print_table(left, [[row[at] for at in chosen] for row in rows], right=(*_NUMBERS, "took"))
+    if len(left) < len(headers):
+        note("The window is too narrow for all columns: `photoindex runs show RUN` has everything.")
+
+
+def _width(headers: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    columns = dict(zip(headers, zip(headers, *rows, strict=True), strict=True))
+    return sum(max(map(cell_len, columns[name])) + _GAP for name in shown) - _GAP
 
 
 def print_run(run: Run, failures: Sequence[RunFailure], output: ObjectFormat) -> None:
@@ -67,7 +88,7 @@ def print_run(run: Run, failures: Sequence[RunFailure], output: ObjectFormat) ->
     facts = [
         ("run", str(run.run)),
         ("began", f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC, by `{run.command}`"),
-        ("ended", f"{run.outcome} after {lasted(run.wall_s)}" + _why(run)),
+        ("ended", _ended(run)),
         ("folders", ", ".join(short_path(root) for root in run.roots)),
         ("found", count(run.found) + (f"  ({details})" if details else "")),
         ("analysed", count(run.analysed) + (f"  ({rate(run.photos_per_s)} photos/s)" if run.photos_per_s else "")),
@@ -85,10 +106,23 @@ def print_run(run: Run, failures: Sequence[RunFailure], output: ObjectFormat) ->
         print_table(["failed", "step", "why"], [(short_path(f.path), f.step, visible(f.message)) for f in failures])
 
 
-def _why(run: Run) -> str:
+def _took(run: Run) -> str:
+    """When a scan was killed nobody knows: after what it saved last."""
     if run.outcome == "killed":
-        return " (the time of what it saved last)"
-    return f": {visible(run.error)}" if run.error else ""
+        return "-" if run.wall_s is None else f"> {lasted(run.wall_s)}"
+    return lasted(run.wall_s)
+
+
+def _ended(run: Run) -> str:
+    if run.outcome == "running":
+        return f"not yet: it has run for {lasted(run.wall_s)}"
+    if run.outcome == "killed":
+        return (
+            "killed before it had saved anything"
+            if run.wall_s is None
+            else f"killed after {lasted(run.wall_s)} or more"
+        )
+    return f"{run.outcome} after {lasted(run.wall_s)}" + (f": {visible(run.error)}" if run.error else "")
 
 
 def _step(name: str, step: RunStep) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ def begin_run(library: Library, roots: Sequence[str], profile: str, steps: Steps
     for name, problem in steps.skipped.items():
         tell("step_left_out", logging.WARNING, step=name, code=problem.code, message=problem.message)
     if killed:
-        steps.note(KILLED)
+        steps.notes.append(KILLED)  # said at the end alone
+        tell("note", message=KILLED)
     return run_id
 
 

@@ -99,10 +99,12 @@ def _run(con: DuckDBPyConnection, row: Sequence[Any]) -> Run:
     if outcome is None:
         outcome = "running" if _lives(about) else "killed"
         analysed, failed, saved = con.execute(_PHOTOS, [run_id]).fetchall()[0]
-        ended = None if outcome == "running" else saved or started
+        ended = None if outcome == "running" else saved
         told = {"steps": _saved_steps(con, run_id)}
+    if outcome == "killed" and ended == started:  # as noted by a photoindex that did not tell this from nothing saved
+        ended = None
     wall = told.get("wall_s")
-    if wall is None:
+    if wall is None and (ended or outcome == "running"):
         wall = ((ended or now()) - started).total_seconds()
     return Run(
         run=run_id,
@@ -143,8 +145,7 @@ def _saved_steps(con: DuckDBPyConnection, run_id: int) -> dict[str, dict[str, An
 def _note_killed(con: DuckDBPyConnection, run_id: int) -> None:
     analysed, failed, saved = con.execute(_PHOTOS, [run_id]).fetchall()[0]
     con.execute(
-        "UPDATE runs SET outcome = 'killed', ended_at = coalesce(?, started_at), analysed = ?, failed = ?, report = ?"
-        " WHERE run_id = ?",
+        "UPDATE runs SET outcome = 'killed', ended_at = ?, analysed = ?, failed = ?, report = ? WHERE run_id = ?",
         [saved, analysed, failed, json.dumps({"steps": _saved_steps(con, run_id)}), run_id],
     )
 
