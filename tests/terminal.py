@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -53,6 +54,11 @@ def on_terminal(
         os.close(terminal)
     assert process.returncode == code, written.decode(errors="replace")
     return written.decode().replace("\r\n", "\n")
+
+
+def plain(written: str) -> str:
+    """The text without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", written)
 
 
 def _read(terminal: int) -> bytes:

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,14 +20,9 @@ from conftest import Shell, draw, shell
 from photoindex.records import DateCandidate, Metadata
 from photoindex.render import photo_facts
 from photoindex.render.hits import PhotoCell, shorten
-from terminal import on_terminal
+from terminal import on_terminal, plain
 
 ODD = b"bad\xff\x1b[31mred\nline.jpg"
-
-
-def plain(text: str) -> str:
-    """Without the colours that photoindex itself asks for."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +114,26 @@ def test_a_table_that_is_piped_has_no_blanks_at_the_ends_of_its_lines(filled: Sh
     lines = filled(*command).text.splitlines()
     assert len(lines) > 1
     assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_a_table_for_other_programs_is_aligned_whole_and_needs_no_rich() -> None:
+    script = """
+import sys
+from photoindex.render.output import print_table
+print_table(["n", "name", "why"], [["7", "東京.jpg", "one\\nother"], ["1,234", "\\x1b[31m", ""]], right=("n",))
+print_table(["", ""], [["a", "x" * 5000], ["long", ""]])
+print("rich" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [
+        "    n  name      why",
+        "    7  東京.jpg  one",
+        "                 other",
+        "1,234  \\x1b[31m",
+        "a     " + "x" * 5000,
+        "long",
+        "False",
+    ]
 
 
 def test_shorten_leaves_out_the_middle() -> None:

@@ -17,6 +17,7 @@ from photoindex.store.connection import CatalogFile
 from photoindex.store.library import Library
 from photoindex.store.sql import ask_sql
 from photoindex.store.views import VIEWS
+from terminal import on_terminal, plain
 
 DOCS = Path(__file__).parents[1] / "docs" / "sql.md"
 
@@ -32,6 +33,24 @@ def test_photos_and_files_are_asked(scanned: Shell, pictures: Path) -> None:
     assert scanned("sql", "SELECT count(*) FROM files", "--format", "csv").text.split() == ["count_star()", "12"]
     assert scanned("sql", "FROM files WHERE problem IS NOT NULL", "--format", "ndjson").text == ""
     assert "paris.jpg" in scanned("sql", "SELECT path, bytes FROM files").text
+
+
+def test_rows_that_do_not_fit_on_a_terminal_are_shown_as_records(scanned: Shell, pictures: Path) -> None:
+    few = "SELECT camera, count(*) AS photos FROM photos GROUP BY ALL ORDER BY ALL"
+    assert re.search(r"^ Kamera K-1 +5 $", plain(on_terminal(scanned, "sql", few)), re.MULTILINE)
+    ran = plain(on_terminal(scanned, "sql", "SELECT * FROM photos ORDER BY path LIMIT 2"))
+    assert max(map(len, ran.splitlines())) <= 80
+    first, second = ran.split("1 of 2")[1].split("2 of 2")
+    digest = hashlib.sha256((pictures / "2023" / "copy of large.jpg").read_bytes()).hexdigest()
+    assert re.search(rf"^photo +{digest[:40]}", first, re.MULTILINE)
+    assert re.search(r"^camera +Kamera K-1 *$", second, re.MULTILINE)
+    assert not re.search(r"^(camera|caption) ", first, re.MULTILINE)  # not known
+    assert "1 of 1" in plain(on_terminal(scanned, "sql", "SELECT * FROM photos LIMIT 1", columns=40))
+    wide = plain(on_terminal(scanned, "sql", "SELECT path, photo FROM photos", columns=200))
+    assert re.search(r"^ path +photo", wide, re.MULTILINE)
+    assert (
+        " of " not in scanned("sql", "SELECT * FROM photos").text.splitlines()[0]
+    )  # one row a line for other programs
 
 
 def test_every_view_can_be_asked_and_is_documented_with_its_columns(scanned: Shell) -> None:

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
-from photoindex.render.text import console, visible
+from photoindex.render.text import console, visible, width_of
 
 Row = Mapping[str, Any]
 
@@ -130,17 +131,37 @@ def print_paths(paths: Iterable[str], null: bool) -> None:
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
     """A table on stdout. `right` names the columns of numbers. Cells are text, never markup nor commands to a terminal;
-    they may have several lines."""
+    they may have several lines. Where stdout is no terminal nothing is broken, coloured or drawn."""
+    shown = [[[visible(line) for line in cell.split("\n")] for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_on_terminal(headers, shown, right)
+    else:
+        heading = [[[header] for header in headers]] if any(headers) else []
+        _print_plain([*heading, *shown], [header in right for header in headers])
+
+
+def _print_plain(rows: Sequence[Sequence[Sequence[str]]], right: Sequence[bool]) -> None:
+    """Columns two blanks apart. Without Rich, which takes as long to import as reading what is printed here."""
+    widths = [
+        max((width_of(line) for cell in column for line in cell), default=0) for column in zip(*rows, strict=True)
+    ]
+    for row in rows:
+        for cells in zip_longest(*row, fillvalue=""):
+            blanks = [" " * (width - width_of(cell)) for cell, width in zip(cells, widths, strict=True)]
+            aligned = [b + cell if end else cell + b for cell, b, end in zip(cells, blanks, right, strict=True)]
+            print("  ".join(aligned).rstrip(" "))
+
+
+def _print_on_terminal(headers: Sequence[str], rows: Sequence[Sequence[Sequence[str]]], right: Sequence[str]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    target = console()
     headed = any(headers)
-    lines = box.SIMPLE_HEAD if target.is_terminal and headed else None
+    lines = box.SIMPLE_HEAD if headed else None
     table = Table(box=lines, pad_edge=False, header_style="bold", show_header=headed)
     for header in headers:
         table.add_column(header, justify="right" if header in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("\n".join(map(visible, cell.split("\n")))) for cell in row))
-    target.print(table)
+        table.add_row(*(Text("\n".join(cell)) for cell in row))
+    console().print(table)

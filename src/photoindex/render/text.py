@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -14,16 +15,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "columns_of",
     "console",
     "hanging",
+    "hung",
     "note",
     "point_out",
     "pointer",
     "print_line",
     "print_part",
+    "remark",
     "short_path",
     "size",
     "visible",
+    "width_of",
 ]
 _LEAST_COLUMN = 30  # characters: a narrower column is harder to read than one that begins further left
 _WIDE = 4_000
@@ -101,17 +106,54 @@ def pointer(text: str, at: tuple[int, int]) -> list[str]:
     before = ("… " if first else "") + visible(text[first : at[0]])
     marked = visible(text[at[0] : min(at[1], last)])
     after = visible(text[at[1] : last]) + (" …" if last < len(text) else "")
-    return [f"  {before}{marked}{after}", f"  {' ' * _cells(before)}{'^' * max(1, _cells(marked))}"]
+    return [f"  {before}{marked}{after}", f"  {' ' * width_of(before)}{'^' * max(1, width_of(marked))}"]
 
 
-def _cells(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+def width_of(text: str) -> int:
+    """How many columns of a terminal a line takes."""
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def note(message: str) -> None:
-    """One line for a person, on stderr."""
-    print(f"photoindex: {visible(message)}", file=sys.stderr, flush=True)
+    """One message for a person, on stderr; on a terminal the lines that it takes begin below one another."""
+    head = "photoindex: "
+    print(_for_stderr(f"{head}{visible(message)}", len(head)), file=sys.stderr, flush=True)
+
+
+def remark(message: str) -> None:
+    """A message among the results of a command, on stderr."""
+    print(_for_stderr(visible(message), 2), file=sys.stderr, flush=True)
+
+
+def _for_stderr(text: str, indent: int) -> str:
+    columns = columns_of(sys.stderr)
+    return hung(text, columns, indent) if columns else text
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """How wide the terminal is that a stream writes to; None where it is none."""
+    if not stream.isatty():
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(stream.fileno()).columns
+    return None
+
+
+def hung(text: str, width: int, indent: int) -> str:
+    """A text in lines of `width` columns, all but the first indented. `Commands` that fit into a line stay in one, so
+    that they can be copied; a word that is too long for a line is left to the terminal."""
+    if width_of(text) <= width:
+        return text
+    lines, begun = [""], False
+    for word in re.findall(r"\S*`[^`]+`\S*|\S+", text):
+        for part in [word] if width_of(word) <= width - indent else word.split():
+            if begun and width_of(lines[-1]) + 1 + width_of(part) > width:
+                lines, begun = [*lines, " " * indent], False
+            lines[-1] += f" {part}" if begun else part
+            begun = True
+    return "\n".join(lines)
 
 
 def print_part(text: str) -> None:
