@@ -364,6 +364,14 @@ def _words_query(groups: Sequence[Collection[str]], every: bool) -> Any:
     return MatchQuery(" ".join(words), "text") if words else None
 
 
+def _not_indexed(documents: Any) -> int:
+    """Rows that the full-text index does not have yet: each is read at every search."""
+    try:
+        return int(documents.stats.index_stats("text_idx")["num_unindexed_rows"])
+    except KeyError:
+        return 0  # a table without the index is made anew by `check --repair`, not here
+
+
 def _without_source(text: str) -> str:
     """Lance ends its messages with the place in its source, which helps nobody here."""
     return re.sub(r", \S*\.rs:\d+:\d+$", "", text)
