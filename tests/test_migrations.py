@@ -148,7 +148,8 @@ def test_only_the_newest_few_are_kept(tmp_path: Path) -> None:
     with Library.writing(folder):
         pass
     names = sorted(path.name for path in (folder / "backups").iterdir())
-    assert [name[:16] for name in names] == ["before-schema-3-", "before-schema-4-", f"before-schema-{SCHEMA}-"[:16]]
+    kept_ones = ["before-schema-3-", "before-schema-4-", f"before-schema-{SCHEMA}-"[:16]]
+    assert [name[:16] for name in names] == sorted(kept_ones)
 
 
 def test_without_room_for_the_backup_nothing_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

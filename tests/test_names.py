@@ -6,6 +6,7 @@ import pytest
 
 from photoindex.pure.keep import choose_name
 from photoindex.pure.names import is_copy_name
+from photoindex.records import PhotoRow
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,9 @@ from photoindex.pure.names import is_copy_name
 @pytest.mark.parametrize("number", ["", " 2", " (2)"])
 def test_names_that_end_in_copy(mark: str, number: str) -> None:
     assert is_copy_name(f"/p/q {mark}{number}.jpg")
-    assert choose_name([f"/p/q {mark}{number}.jpg", "/p/a quite longer real name.jpg"])[0].endswith("real name.jpg")
+    paths = (f"/p/q {mark}{number}.jpg", "/p/a quite longer real name.jpg")
+    rows = [PhotoRow("", 0, path, 1, 8, 6, "JPEG", None, None) for path in paths]
+    assert choose_name(rows)[0].endswith("real name.jpg")
 
 
 @pytest.mark.parametrize("name", ["q (copy 2).jpg", "q(Kopie 12).jpg"])

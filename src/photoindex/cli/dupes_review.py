@@ -141,7 +141,7 @@ class _Review:
             _tell(f"There is no {number} here." if number >= 0 else "")
             return False
         photos = [group.members[at].photo for at in contents[number - 1]]
-        where = f": {choose_name([photo.path for photo in photos])[0]}" if len(photos) > 1 else ""
+        where = f": {choose_name(photos)[0]}" if len(photos) > 1 else ""
         return self._settled(group, "keep-this", photos[0].photo, f"{number} is kept{where}")
 
     def _number(self, first: str, most: int) -> int:

@@ -55,7 +55,7 @@ def decide(library: Library, kind: str, what: Sequence[str], options: DupeOption
 
 def _check_that_it_stays(library: Library, keeper: PhotoRow, options: DupeOptions) -> None:
     """Raises UsageError where of the files of these bytes another one would stay."""
-    same = [row.path for row in library.queries.file_rows() if row.photo == keeper.photo]
+    same = [row for row in library.queries.file_rows() if row.photo == keeper.photo]
     stays, why = choose_name(same, options.wishes)
     if stays != keeper.path:
         raise UsageError(

@@ -96,7 +96,9 @@ class Grouping:
 
     def _keeper_first(self, members: Sequence[int], wishes: Wishes) -> tuple[list[int], str]:
         found = [self._copies[node] for node in members]
-        copies = [Copy(row.path, self._photos[k], k in self._framed, k in self._clipped) for k, row in found]
+        copies = [
+            Copy(row.path, self._photos[k], k in self._framed, k in self._clipped, row.sidecars > 0) for k, row in found
+        ]
         best, reason = choose(copies, wishes)
         return [members[best], *(node for node in members if node != members[best])], reason
 

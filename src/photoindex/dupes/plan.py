@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from photoindex.dupes.companions import SIDECARS, companions
 from photoindex.dupes.decisions import KEEP_THIS
 from photoindex.dupes.find import dupes
 from photoindex.dupes.options import DupeOptions
@@ -44,6 +46,7 @@ def make_plan(library: Library, options: DupeOptions = SAFE) -> MadePlan:
     wanted = [g for g in found if not g.joined and g.decision in ((KEEP_THIS,) if options.decided else ("", KEEP_THIS))]
     changed: list[str] = []
     groups = [planned for group in wanted if (planned := _planned(group, changed)) and planned.go]
+    groups = _with_sidecars(groups, {m.photo.path for group in wanted for m in group.members if m.photo.sidecars})
     notes = [f"{path} is not as the last scan met it, and is left out." for path in changed]
     notes += _away(wanted)
     if open_again:
@@ -62,6 +65,19 @@ def _planned(group: Group, changed: list[str]) -> PlannedGroup | None:
     stays = [replace(file, tier="keeper") for member, file in files[1:] if file and member.protected]
     go = [file for member, file in files[1:] if file and not member.protected]
     return PlannedGroup(group.id, group.tier, group.reason, (keeper, *stays), tuple(_told(go, (keeper, *stays))))
+
+
+def _with_sidecars(groups: Sequence[PlannedGroup], beside: Collection[str]) -> list[PlannedGroup]:
+    """The groups with what travels with files beside which the last scan met sidecars."""
+    planned = {file.path for group in groups for file in (*group.keep, *group.go)}
+
+    def told(file: PlannedFile, group: PlannedGroup) -> PlannedFile:
+        with contextlib.suppress(OSError):
+            if file.path in beside:
+                return replace(file, along=companions(file.path, group.keep[0].path, (SIDECARS,), planned).go)
+        return file
+
+    return [replace(group, go=tuple(told(file, group) for file in group.go)) for group in groups]
 
 
 def _away(groups: Sequence[Group]) -> list[str]:

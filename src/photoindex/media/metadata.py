@@ -1,7 +1,8 @@
 """All that a picture file and its sidecars say, gathered into one record.
 
 Where several say different things: a sidecar wins for rating, keywords, description and title, being what the
-user wrote last; then the file's own XMP, IPTC and EXIF. For camera and place EXIF comes first, then XMP.
+user wrote last; then the file's own XMP, IPTC and EXIF. For camera and place EXIF comes first, then XMP. Of sidecars
+beside several files of the same bytes the one that was changed last wins.
 """
 
 from __future__ import annotations

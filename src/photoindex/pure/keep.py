@@ -13,7 +13,7 @@ from pathlib import PurePath
 from photoindex.errors import UsageError
 from photoindex.pure.names import is_copy_name
 from photoindex.pure.tiers import RAW_FORMATS
-from photoindex.records import DupeFacts
+from photoindex.records import DupeFacts, PhotoRow
 
 DEFAULT_RULES = "original,resolution,tones,compression,earliest,metadata,sharpness,format,name,path"
 BURST_RULES = "sharpness,resolution,earliest,path"
@@ -27,12 +27,13 @@ _WORTH = {"HEIF": 2.0, "AVIF": 2.0, "JXL": 2.0, "WEBP": 1.4, "PNG": 0.4, "TIFF":
 @dataclass(frozen=True, slots=True)
 class Copy:
     """A file that may be kept: where it lies and what is known of its content. `framed`: others lack its margin;
-    `clipped`: others still have highlights, shadows or colours that it has not."""
+    `clipped`: others still have highlights, shadows or colours that it has not; `sidecar`: there is XMP beside it."""
 
     path: str
     facts: DupeFacts
     framed: bool = False
     clipped: bool = False
+    sidecar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,12 @@ def choose(copies: Sequence[Copy], wishes: Wishes) -> tuple[int, str]:
     return chosen, "; ".join(reasons[:3]) or "all are alike; its path is the shortest"
 
 
-def choose_name(paths: Sequence[str], wishes: Wishes | None = None) -> tuple[str, str]:
-    """Which of several files of the same bytes to keep, and why: only names and folders tell them apart."""
+def choose_name(rows: Sequence[PhotoRow], wishes: Wishes | None = None) -> tuple[str, str]:
+    """Which of several files of the same bytes to keep, and why: names, folders and sidecars tell them apart."""
     wishes = wishes or Wishes(parse_rules(DEFAULT_RULES))
     facts = DupeFacts(0, "", 0, b"", b"", 0)
-    chosen, reason = choose([Copy(path, facts) for path in paths], wishes)
-    return paths[chosen], reason
+    chosen, reason = choose([Copy(row.path, facts, sidecar=row.sidecars > 0) for row in rows], wishes)
+    return rows[chosen].path, reason
 
 
 def is_below(path: str, folders: Sequence[str]) -> bool:
@@ -169,6 +170,11 @@ def _bytes_a_pixel(copy: Copy) -> float | None:
     return copy.facts.size * _WORTH.get(copy.facts.format or "", 1.0) / pixels if pixels else None
 
 
+def _say_fuller(kept: Copy, dropped: Copy) -> str:
+    fuller = kept.facts.described != dropped.facts.described
+    return "its metadata is fuller" if fuller else "a sidecar lies beside it"
+
+
 def _earliest(copy: Copy) -> float | None:
     taken = copy.facts.taken_at
     return -float(taken.toordinal() * 86400 + taken.hour * 3600 + taken.minute * 60 + taken.second) if taken else None
@@ -181,7 +187,7 @@ RULES: dict[str, _Rule] = {
     "compression": _Rule(_bytes_a_pixel, 0.05, lambda *_: "it is compressed less"),
     "sharpness": _Rule(lambda copy: copy.facts.sharpness, 0.1, lambda *_: "it is sharper"),
     "earliest": _Rule(_earliest, 0.0, lambda kept, _: f"its date is the earliest ({kept.facts.taken_at:%Y-%m-%d})"),
-    "metadata": _Rule(lambda copy: float(copy.facts.described), 0.0, lambda *_: "its metadata is fuller"),
+    "metadata": _Rule(lambda copy: copy.facts.described + 0.5 * copy.sidecar, 0.0, _say_fuller),
     "format": _Rule(
         lambda copy: -float(copy.facts.format in _OF_CONVERSIONS),
         0.0,

@@ -18,6 +18,7 @@ from photoindex.pure.tiers import DUPLICATES, IDENTICAL
 
 FORMAT = "photoindex plan 1"
 COLUMNS = ("group", "tier", "action", "path", "sha256", "size", "mtime_ns", "reason", "library", "protect")
+WRITTEN_COLUMNS = (*COLUMNS, "along")  # the last is for people to read
 _MOST_TOLD = 10
 _HEX = frozenset("0123456789abcdef")
 
@@ -26,7 +27,8 @@ _HEX = frozenset("0123456789abcdef")
 class PlannedFile:
     """A file as it was when the plan was made: size in bytes, time of change in nanoseconds since 1970.
 
-    `tier`: what it is to the first file that stays; "keeper" for those that stay.
+    `tier`: what it is to the first file that stays; "keeper" for those that stay. `along`: the sidecars that travel
+    with it, told for people to read; `apply` looks anew.
     """
 
     path: str
@@ -34,6 +36,7 @@ class PlannedFile:
     size: int
     mtime_ns: int
     tier: str
+    along: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def plan_object(plan: Plan) -> dict[str, Any]:
 
 
 def _file_object(file: PlannedFile) -> dict[str, Any]:
-    return {name: getattr(file, name) for name in PlannedFile.__slots__}
+    found = {name: getattr(file, name) for name in PlannedFile.__slots__ if name != "along"}
+    return {**found, "along": [*file.along]} if file.along else found
 
 
 def plan_rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -194,7 +198,9 @@ def _file(item: Any, where: str, problems: _Problems) -> PlannedFile:
     for name, value in (("size", size), ("mtime_ns", mtime)):
         if not isinstance(value, int) or isinstance(value, bool):
             problems.add(f"{where}.{name}", f"should be a whole number, not {value!r}")
-    return PlannedFile(path, sha256, _number(size) or 0, _number(mtime) or 0, str(item.get("tier") or ""))
+    along = item.get("along")  # of csv it is not read again
+    told = tuple(str(path) for path in along) if isinstance(along, list) else ()
+    return PlannedFile(path, sha256, _number(size) or 0, _number(mtime) or 0, str(item.get("tier") or ""), told)
 
 
 def _number(value: Any) -> int | None:

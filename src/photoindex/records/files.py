@@ -56,11 +56,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """One photo ready to be saved: where its bytes lie and the outcome of every step that ran."""
+    """One photo ready to be saved: where its bytes lie and the outcome of every step that ran. `again`: steps that are
+    due once more for what lies beside this file."""
 
     file: FoundFile
     sha256: str
     outcomes: tuple[Outcome, ...]
+    again: frozenset[str] = frozenset()
 
     @property
     def photo_id(self) -> int:

@@ -15,8 +15,8 @@ from photoindex.records.results import Face, Hashes, Tag, TextLine
 class PhotoRow:
     """What a list of results shows of a photo. `taken_source`: see DateCandidate.
 
-    `missing`: no file of it was there at the last scan; `offline`: the folder that was scanned (`root`) cannot be
-    reached just now, as far as that was asked.
+    `missing`: no file of it was there at the last scan; `sidecars`: how many XMP files lay beside it then; `offline`:
+    the folder that was scanned (`root`) cannot be reached just now, as far as that was asked.
     """
 
     photo: str
@@ -31,6 +31,7 @@ class PhotoRow:
     missing: bool = False
     taken_source: str | None = None
     root: str = ""
+    sidecars: int = 0
     offline: bool = False
 
 
@@ -106,8 +107,8 @@ class LibraryStatus:
     steps: Mapping[str, Mapping[str, int]]
     models: Mapping[str, str]
     last_scan: datetime | None
-
     failures: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:

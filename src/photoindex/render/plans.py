@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from photoindex.dupes import AppliedRun, Done
 from photoindex.errors import PlanInvalid, UsageError
-from photoindex.pure.plans import COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
+from photoindex.pure.plans import COLUMNS, WRITTEN_COLUMNS, Plan, parse_plan, parse_rows, plan_object, plan_rows
 from photoindex.render.output import (
     Format,
     PlanFormat,
@@ -25,10 +26,12 @@ from photoindex.render.output import (
 )
 from photoindex.render.text import note, size
 
+_SOME = 3
+
 
 def print_plan(plan: Plan, output: PlanFormat) -> None:
     if output is PlanFormat.csv:
-        print_csv(list(plan_rows(plan)), COLUMNS)
+        print_csv(list(plan_rows(plan)), WRITTEN_COLUMNS)
     else:
         print_json(plan_object(plan))
 
@@ -46,6 +49,10 @@ def note_plan(plan: Plan) -> None:
     tiers = ", ".join(f"{count:,} {tier}" for tier, count in by_tier.items())
     told = f"{files:,} {'file' if files == 1 else 'files'} of {len(plan.groups):,}"
     note(f"{told} {'group' if len(plan.groups) == 1 else 'groups'} may go ({tiers}): {size(plan.frees)}.")
+    if along := [path for group in plan.groups for file in group.go for path in file.along]:
+        some = ", ".join([*map(os.path.basename, along[:_SOME]), *(["..."] if len(along) > _SOME else [])])
+        travel = "1 sidecar travels" if len(along) == 1 else f"{len(along):,} sidecars travel"
+        note(f"{travel} along ({some}), unless it is applied with --along none.")
 
 
 def print_done(

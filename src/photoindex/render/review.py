@@ -50,7 +50,7 @@ def print_review(number: int, of: int, group: Group, picture: Picture | None, th
 def _advice(group: Group) -> str:
     contents = words.by_content(group)
     if len(contents) == 1 and len(contents[0]) > 1:
-        stays, reason = choose_name([member.photo.path for member in group.members])
+        stays, reason = choose_name([member.photo for member in group.members])
         return f"1 keeps {stays} and lets go of the same bytes elsewhere: {reason}."
     if group.suggestion:
         return f"The best may be 1: {group.reason}."
@@ -102,7 +102,7 @@ def _more(group: Group, members: Sequence[int], member: Member) -> list[str]:
     lines += [f"video {short_path(member.video)}"] if member.video else []
     lines += [f"the same bytes: {_path(copy)}" for copy in copies[:_LISTED]]
     lines += [f"and {len(copies) - _LISTED:,} more of the same bytes"] if len(copies) > _LISTED else []
-    stays = choose_name([group.members[at].photo.path for at in members])[0]
+    stays = choose_name([group.members[at].photo for at in members])[0]
     return lines + ([f"of these {stays} stays"] if copies and stays != member.photo.path else [])
 
 

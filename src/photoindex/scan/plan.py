@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from photoindex.media.reach import unreachable
 from photoindex.records import Picture
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.roots import Comparison
 from photoindex.scan.steps import Steps
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.store.library import Library
+
+_ANSWER_S = 2.0  # how long a network folder may take to answer before the sidecars there are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Plan:
     def without(self, skipped: Container[str]) -> Plan:
         """The plan less the steps that turned out not to run, and less what was due for them only."""
         tasks = [
-            Task(t.file, None if t.due is None else _less(t.due, skipped), t.photo_id)
+            replace(t, due=None if t.due is None else _less(t.due, skipped))
             for t in self.tasks
             if t.due is None or _less(t.due, skipped)
         ]
@@ -70,9 +73,21 @@ def make_plan(
                 tasks.append(Task(file, names, photo_id))
             else:
                 stored.append(Picture(file, sha256, {}, (), names))
+    tasks = _with_sidecars(library, tasks, {c.root for c in compared}, changed)
     left = options.limit if options.limit is not None else len(tasks) + len(stored)
     every = frozenset(spec.name for spec in steps.runnable)
     return Plan(tasks[:left], stored[: max(0, left - len(tasks))], every)
+
+
+def _with_sidecars(
+    library: Library, tasks: Sequence[Task], walked: Collection[str], changed: Collection[str]
+) -> list[Task]:
+    """The tasks with the sidecars of all copies where metadata is due; folders that are away could give no answer."""
+    ids = {task.photo_id for task in tasks if task.photo_id is not None and task.due and "metadata" in task.due}
+    found = library.catalog.sidecars(ids, excepted=changed) if ids else {}
+    away = unreachable({root for mine in found.values() for root, _ in mine if root not in walked}, _ANSWER_S)
+    beside = {i: tuple(p for root, paths in mine if root not in away for p in paths) for i, mine in found.items()}
+    return [replace(t, sidecars=beside.get(t.photo_id, ())) if t.photo_id is not None else t for t in tasks]
 
 
 def _due(library: Library, steps: Steps, compared: Sequence[Comparison], options: ScanOptions) -> dict[int, set[str]]:

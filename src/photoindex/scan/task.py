@@ -14,9 +14,11 @@ DECODE_VERSION = 2
 class Task:
     """`due`: the steps to run; None for a file never read: all of them, unless its content is known.
 
-    `photo_id` of what it held when it was last read, where it was.
+    `photo_id` of what it held when it was last read, where it was; `sidecars` of all its present copies, the one that
+    was changed last first.
     """
 
     file: FoundFile
     due: frozenset[str] | None = None
     photo_id: int | None = None
+    sidecars: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from photoindex.scan.plan import Plan, make_plan
 from photoindex.scan.roots import Comparison, check_still_there
 from photoindex.scan.steps import Steps
 from photoindex.scan.writer import Writer
-from photoindex.steps import STEPS
+from photoindex.steps import STEPS, with_dependents
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS
 
@@ -175,7 +175,9 @@ class Work:
                 unreadable = [(file, problem) for file, problem in tried if problem.code != _GONE]
                 fresh, copies = _first_of_each(readable, seen)
                 linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
+                linked |= {p.photo_id for p in copies if p.file.sidecars}
                 batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
+                batch = _with_sidecars_read(batch)
                 writer.put(batch, unreadable)
                 tell_batch(batch, unreadable)
                 tally.add(batch, unreadable, len(tried) - len(unreadable))
@@ -227,6 +229,12 @@ def _check_roots_of(unreadable: Sequence[tuple[FoundFile, Problem]]) -> None:
     """Raises RootLost where the folder went, so that thousands of files are not blamed for it."""
     for root in {file.root for file, problem in unreadable if problem.code in _MAYBE_LOST}:
         check_still_there(root)
+
+
+def _with_sidecars_read(batch: Sequence[Analysed]) -> list[Analysed]:
+    """What a sidecar beside another copy of a photo says was not read with the first: metadata is due again."""
+    again = frozenset(with_dependents("metadata", {}))
+    return [replace(a, again=again) if not a.outcomes and a.file.sidecars else a for a in batch]
 
 
 def _first_of_each(pictures: Sequence[Picture], seen: set[int]) -> tuple[list[Picture], list[Picture]]:

@@ -182,7 +182,8 @@ def _read(task: Task, job: WorkerJob, restart: Callable[[], None]) -> Picture:
     wanted = task.due if task.due is not None else frozenset((*job.picture_steps, *job.derived_steps, *job.views))
     limits = job.room.limits if job.room is not None else USUAL_LIMITS
     try:
-        source = open_source(task.file, Need(_short_side(wanted, job)), limits)
+        file = replace(task.file, sidecars=task.sidecars) if task.sidecars else task.file
+        source = open_source(file, Need(_short_side(wanted, job)), limits)
     except Unreadable as failure:
         return _unreadable(task, failure.sha256 or "", failure.problem)
     except Exception as error:  # noqa: BLE001 - decoders raise anything, and one bad file must cost that file only

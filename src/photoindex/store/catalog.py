@@ -255,6 +255,22 @@ class Catalog:
             rows = con.execute(_PLACES + " ORDER BY path", {"all": among is None, **span(root)}).fetchall()
         return {row[0]: (_found_file(*row[2:]), row[1]) for row in rows}
 
+    def sidecars(
+        self, photo_ids: Collection[int], *, excepted: Collection[str] = ()
+    ) -> dict[int, list[tuple[str, tuple[str, ...]]]]:
+        """The XMP files beside each of these photos' present files, without those in `excepted`: the root and the paths
+        of each file that has any, the file whose sidecar changed last first."""
+        sql = """SELECT photo_id, root, sidecars, sidecar_sig, path FROM files SEMI JOIN wanted USING (photo_id)
+            WHERE missing_since IS NULL AND len(sidecars) > 0 AND path NOT IN (SELECT path FROM excepted)"""
+        with self.file.read() as con:
+            con.register("wanted", to_arrow(["photo_id"], [(i,) for i in photo_ids]))
+            con.register("excepted", to_arrow(["path"], [(encode_path(path),) for path in excepted]))
+            rows = con.execute(sql).fetchall()
+        found: dict[int, list[tuple[str, tuple[str, ...]]]] = {}
+        for photo_id, root, paths, *_ in sorted(rows, key=lambda row: (-_changed_at(row[3]), row[4])):
+            found.setdefault(photo_id, []).append((decode_path(root), tuple(map(decode_path, paths))))
+        return found
+
     def make_due(
         self, root: str, *, step: str | None = None, failed: bool = False, among: Collection[str] | None = None
     ) -> None:
@@ -285,6 +301,7 @@ class Catalog:
             _save_photos(con, batch)
             outcomes = [(item.photo_id, outcome) for item in batch for outcome in item.outcomes]
             _save_ledger(con, outcomes, run_id)
+            delete_matching(con, "ledger", ["photo_id", "step"], [(i.photo_id, s) for i in batch for s in i.again])
             _save_facts(con, [(i, o) for i, o in outcomes if o.status == "done"])
             _documents_due(con, [item.photo_id for item in batch])
 
@@ -318,6 +335,11 @@ def _found_file(
 ) -> FoundFile:
     names = tuple(map(decode_path, sidecars or ()))
     return FoundFile(decode_path(path), decode_path(root), size, mtime_ns, device, inode, names, sidecar_sig)
+
+
+def _changed_at(sidecar_sig: str) -> int:
+    """When the last of these sidecars changed, in nanoseconds (see `media.walk`)."""
+    return max(int(mark.partition(":")[2] or 0) for mark in sidecar_sig.split("|"))
 
 
 def _one(con: DuckDBPyConnection, sql: str) -> Any:

@@ -118,6 +118,14 @@ def _run_details(con: DuckDBPyConnection) -> None:
         con.execute(f"ALTER TABLE runs ADD COLUMN {column}")
 
 
+def _sidecars_of_copies(con: DuckDBPyConnection) -> None:
+    """Of several files of the same bytes only the first one's sidecars were read: metadata is due with any."""
+    con.execute(
+        "DELETE FROM ledger WHERE step IN ('metadata', 'place') AND photo_id IN (SELECT photo_id FROM files"
+        " WHERE missing_since IS NULL GROUP BY photo_id HAVING count(*) > 1 AND sum(len(sidecars)) > 0)"
+    )
+
+
 MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _m001,
     _tag_scores,
@@ -128,6 +136,7 @@ MIGRATIONS: tuple[Callable[[DuckDBPyConnection], None], ...] = (
     _collections,
     _decisions,
     _run_details,
+    _sidecars_of_copies,
 )
 SCHEMA = len(MIGRATIONS)
 

@@ -66,7 +66,7 @@ _ROW_COLUMNS = """
 p.sha256, f.photo_id, f.path, f.size, m.width, m.height, m.format, m.taken_at,
 nullif(trim(concat_ws(' ', CASE WHEN starts_with(lower(m.camera_model), lower(split_part(m.camera_make, ' ', 1)))
                            THEN NULL ELSE m.camera_make END, m.camera_model)), ''),
-f.missing_since IS NOT NULL, m.taken_source, f.root
+f.missing_since IS NOT NULL, m.taken_source, f.root, coalesce(len(f.sidecars), 0)
 """
 _ROWS = f"""
 SELECT {_ROW_COLUMNS} FROM files f JOIN wanted w USING (photo_id) JOIN photos p USING (photo_id)
@@ -266,8 +266,9 @@ class Queries:
 
 
 def _photo_row(row: Sequence[Any]) -> PhotoRow:
-    found = PhotoRow(row[0], row[1], decode_path(row[2]), *row[3:-1])
-    return replace(found, root=decode_path(row[-1]))
+    *facts, root, sidecars = row
+    found = PhotoRow(facts[0], facts[1], decode_path(facts[2]), *facts[3:])
+    return replace(found, root=decode_path(root), sidecars=sidecars)
 
 
 _DOCUMENT_PARTS = """
