@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,13 @@ import yaml
 from PIL import Image, ImageDraw, ImageFont
 
 from photoindex.errors import ModelBroken
-from photoindex.media.source import Need, open_source
-from photoindex.media.unreadable import Unreadable
-from photoindex.media.views import prepare_view, short_side_for
+from photoindex.media.views import prepare_view
 from photoindex.models.spec import InstalledModel, ModelSpec
-from photoindex.pure.fold import document, tokens
+from photoindex.pure.fold import tokens
 from photoindex.records import FoundFile, Picture, TextLine
 from photoindex.steps import Stopped
 from photoindex.steps.ocr import Ocr
 
-PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
-NEED = Need(short_side_for(Ocr.views[0]))
 DET, REC = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 RECEIPT = ("PIZZERIA VESUVIO", "Margherita 8.50", "Mineral water 2.00", "Total 10.50 EUR")
 
@@ -250,33 +245,3 @@ def test_a_folder_that_is_no_paddle_model_is_broken(tmp_path: Path) -> None:
     (tmp_path / "det").mkdir()
     with pytest.raises(ModelBroken, match=r"lacks inference\.yml"):
         open_ocr(tmp_path, "paddleocr")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared photos are not beside this checkout")
-def test_real_queries_find_the_photos_that_show_their_words(ocr: Ocr) -> None:
-    said = {name: set(document("\n".join(texts(lines))).split()) for name, lines in read_photos(ocr)}
-    with (PHOTOS / "queries.csv").open(encoding="utf-8", newline="") as rows:
-        queries = [row for row in csv.DictReader(rows) if row["type"] == "ocr" and row["relevant_files"]]
-    recalls = {row["query"]: recall_at_5(row, said) for row in queries}
-    assert sum(recalls.values()) / len(recalls) >= 0.85, [query for query, recall in recalls.items() if recall < 1]
-
-
-def read_photos(ocr: Ocr) -> Iterator[tuple[str, tuple[TextLine, ...]]]:
-    """The lines of every photo that can be opened, by its path."""
-    for path in sorted(PHOTOS.rglob("*.*")):
-        try:
-            source = open_source(FoundFile(str(path), "", path.stat().st_size, path.stat().st_mtime_ns, 0, 0), NEED)
-            image = source.image
-        except Unreadable:
-            continue
-        yield path.relative_to(PHOTOS).as_posix(), read(ocr, image)[0]
-
-
-def recall_at_5(row: Mapping[str, str], said: Mapping[str, set[str]]) -> float:
-    """The share of the wanted photos among the first five by the number of the query's words they show."""
-    wanted, neither = set(row["relevant_files"].split(";")), set(row["also_acceptable"].split(";"))
-    words = tokens(row["query"])
-    met = {name: sum(word in shown for word in words) for name, shown in said.items() if name not in neither}
-    first = [name for name in sorted(met, key=lambda name: (-met[name], name)) if met[name]][:5]
-    return len(wanted.intersection(first)) / min(5, len(wanted))

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from photoindex.pure.fold import document, tokens
 
 PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
 pytestmark = [
@@ -122,6 +125,26 @@ def test_a_second_scan_takes_less_than_a_tenth_of_the_first(scanned: Scanned, fi
 def test_text_in_pictures_is_found(scanned: Scanned) -> None:
     rows = [row for row in read("queries.csv") if row["type"] == "ocr" and row["relevant_files"]]
     assert recall(rows, scanned) >= 0.85
+
+
+def test_real_queries_find_the_photos_that_show_their_words(scanned: Scanned) -> None:
+    """Without what a search does of its own: counting the words of a question that a photo shows is enough."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for row in scanned.json("sql", "SELECT path, text FROM files JOIN texts USING (photo) ORDER BY path, line"):
+        lines[below(row["path"])].append(str(row["text"]))
+    said = {name: set(document("\n".join(texts)).split()) for name, texts in lines.items()}
+    rows = [row for row in read("queries.csv") if row["type"] == "ocr" and row["relevant_files"]]
+    recalls = {row["query"]: recall_by_words(row, said) for row in rows}
+    assert sum(recalls.values()) / len(recalls) >= 0.85, [query for query, share in recalls.items() if share < 1]
+
+
+def recall_by_words(row: Mapping[str, str], said: Mapping[str, set[str]]) -> float:
+    """The share of the wanted photos among the first five by the number of the query's words they show."""
+    wanted, neither = set(row["relevant_files"].split(";")), set(row["also_acceptable"].split(";"))
+    words = tokens(row["query"])
+    met = {name: sum(word in shown for word in words) for name, shown in said.items() if name not in neither}
+    first = [name for name in sorted(met, key=lambda name: (-met[name], name)) if met[name]][:5]
+    return len(wanted.intersection(first)) / min(5, len(wanted))
 
 
 def test_dates_cameras_and_places_are_found_with_a_query_in_the_language(scanned: Scanned) -> None:
