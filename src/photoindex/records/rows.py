@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from photoindex.records.base import Problem, Status
@@ -96,7 +96,9 @@ class PhotoDetails:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """Counts for `photoindex status`. `steps`: step name to status to number of photos; `failures`: those listed."""
+    """Counts for `photoindex status`. `steps`: step name to status to number of photos; `failures`: those listed;
+    `copies`: the files that hold the same bytes as another one, which itself is not counted;
+    `due`: step name to the number of photos that it was never tried on, of those that are there and can be decoded."""
 
     roots: tuple[str, ...]
     files: int
@@ -108,6 +110,8 @@ class LibraryStatus:
     models: Mapping[str, str]
     last_scan: datetime | None
     failures: int = 0
+    copies: int = 0
+    due: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class ScanReport:
     `seconds` by stage: walk, load (opening models, and measuring them), decode (waiting for the workers), each step of
     the main process, save (waiting for the writer). `steps`: step name to status to number of photos; `work_s`: by step
     the work on its photos, added up over the processes that did it at the same time; `models` and `runtimes` by step,
-    of the last photo. `skipped`: why a step did not run; `memory`: how it stayed within the memory it may take, where
+    of the last photo. `copies`: of the analysed files those whose bytes were known or met before, which are analysed
+    once. `skipped`: why a step did not run; `memory`: how it stayed within the memory it may take, where
     anything was due.
     """
 
@@ -73,3 +74,4 @@ class ScanReport:
     work_s: Mapping[str, float] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     runtimes: Mapping[str, str] = field(default_factory=dict)
+    copies: int = 0

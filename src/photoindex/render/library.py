@@ -32,18 +32,37 @@ def print_status(
         ("folders", ", ".join(short_path(root) for root in status.roots) or "none"),
         *(("offline", f"{short_path(root)}: {why}") for root, why in offline.items()),
         ("last scan", last),
-        ("files", f"{status.files:,}  ({status.missing:,} missing, {status.unreadable:,} unreadable)"),
+        ("files", f"{status.files:,}  ({_file_counts(status)})"),
         ("photos", f"{status.photos:,}  ({_counts(status.states)})"),
         *([("failures", f"{status.failures:,}  see `photoindex failures`")] if status.failures else []),
         ("on disk", ", ".join(f"{name} {size(count)}" for name, count in sizes.items())),
     ]
     print_table(["", ""], facts)
-    steps = [
-        [name, *(f"{counts.get(state, 0):,}" for state in ("done", "failed", "skipped")), status.models.get(name, "")]
+    _print_steps(status)
+
+
+def _file_counts(status: LibraryStatus) -> str:
+    copies = "1 copy of another, " if status.copies == 1 else f"{status.copies:,} copies of others, "
+    return f"{copies if status.copies else ''}{status.missing:,} missing, {status.unreadable:,} unreadable"
+
+
+def _print_steps(status: LibraryStatus) -> None:
+    """What each step has done. A photo that cannot be decoded is counted once, in a row of its own before them."""
+    left = ["due"] if status.due else []
+    columns = ["done", "failed", "skipped"]
+    rows = [
+        [
+            name,
+            *(f"{counts.get(state, 0):,}" for state in columns),
+            *(f"{status.due.get(name, 0):,}" for _ in left),
+            status.models.get(name, ""),
+        ]
         for name in STEPS
-        if (counts := status.steps.get(name))
+        if (counts := status.steps.get(name, {})) or status.due.get(name)
     ]
-    print_table(["step", "done", "failed", "skipped", "model"], steps, right=("done", "failed", "skipped"))
+    if rows and (failed := status.states.get("failed")):
+        rows.insert(0, ["decode", "", f"{failed:,}", "", *("" for _ in left), ""])
+    print_table(["step", *columns, *left, "model"], rows, right=(*columns, *left))
 
 
 def _counts(states: Mapping[str, int]) -> str:

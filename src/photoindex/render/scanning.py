@@ -6,15 +6,16 @@ import json
 import sys
 import time
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from photoindex.pure.sizes import show_size
 from photoindex.records import MemoryPlan, ModelShare, ScanReport
 from photoindex.render.output import ObjectFormat, ScanFormat, plain, print_json, print_table
-from photoindex.render.text import console, visible
+from photoindex.render.text import console, hung, remark, visible
 from photoindex.scan.options import ScanProgress
 
 _LINE_EVERY_S = 10.0
+DECODE = "decode"
 _SILENCE_S = 2.0  # after so long, what is about to take long is told at once
 _STAGES = {"decode": "decoding", "save": "saving", "walk": "walking"}
 
@@ -65,7 +66,8 @@ class _Bar:
         )
 
     def note(self, line: str) -> None:
-        self._progress.console.print(visible(line), markup=False)
+        target = self._progress.console
+        target.print(hung(visible(line), target.width, 2), markup=False, soft_wrap=True)
 
     def __enter__(self) -> _Bar:
         self._progress.start()
@@ -130,7 +132,7 @@ def print_report(report: ScanReport, output: ObjectFormat | ScanFormat) -> None:
         return
     if report.run_id == 0:
         if report.interrupted:
-            console(error=True).print("Stopped as asked; nothing was saved yet.")
+            remark("Stopped as asked; nothing was saved yet.")
         else:
             _print_dry_run(report)
         return
@@ -141,6 +143,7 @@ def print_report(report: ScanReport, output: ObjectFormat | ScanFormat) -> None:
         *([("moved", f"{report.moved:,}")] if report.moved else []),
         *([("missing", f"{report.missing:,}")] if report.missing else []),
         ("analysed", f"{report.analysed:,} in {report.wall_s:.1f} s{rate}"),
+        *([("copies", f"{report.copies:,} of these, analysed once with what they copy")] if report.copies else []),
         ("problems", f"{report.failed:,}" + ("  see `photoindex failures`" if report.failed else "")),
     ]
     slowest = bottleneck(dict(report.seconds))
@@ -161,7 +164,7 @@ def _print_dry_run(report: ScanReport) -> None:
     if report.memory is not None:
         _print_memory(report.memory)
     _print_notes(report)
-    console(error=True).print("A dry run: nothing was read or saved.")
+    remark("A dry run: nothing was read or saved.")
 
 
 def _print_memory(plan: MemoryPlan) -> None:
@@ -184,24 +187,25 @@ def _shared(model: tuple[str, ModelShare]) -> str:
 
 
 def _print_steps(report: ScanReport) -> None:
-    rows: list[Any] = [
-        [name, *(f"{counts.get(state, 0):,}" for state in ("done", "failed", "skipped"))]
-        for name, counts in report.steps.items()
-    ]
+    states = ("done", "failed", "skipped")
+    rows = [[name, *(f"{counts.get(state, 0):,}" for state in states)] for name, counts in report.steps.items()]
+    rows.sort(key=lambda row: row[0] != DECODE)  # it comes first, and is noted where it failed only
+    if rows and rows[0][0] == DECODE:
+        rows[0] = [DECODE, "", rows[0][2], ""]
     if rows:
-        print_table(["step", "done", "failed", "skipped"], rows, right=("done", "failed", "skipped"))
+        print_table(["step", *states], rows, right=states)
 
 
 def _print_notes(report: ScanReport) -> None:
-    target = console(error=True)
     if not report.found and not report.interrupted:
-        target.print("No pictures there. Hidden files, links and other kinds of files are left alone.")
+        remark("No pictures there. Hidden files, links and other kinds of files are left alone.")
+        return
     reasons: dict[str, list[str]] = {}
     for name, problem in report.skipped.items():
         reasons.setdefault(problem.message, []).append(name)
     for message, names in reasons.items():
-        target.print(f"{', '.join(names)} did not run: {visible(message)}", markup=False)
+        remark(f"{', '.join(names)} did not run: {message}")
     for message in report.notes:
-        target.print(visible(message), markup=False)
+        remark(message)
     if report.interrupted:
-        target.print("Stopped as asked. What was analysed is saved; run the same command to go on.")
+        remark("Stopped as asked. What was analysed is saved; run the same command to go on.")

@@ -179,4 +179,5 @@ def _report(
         work_s=dict(tally.work_s),
         models=dict(tally.models),
         runtimes=dict(tally.runtimes),
+        copies=tally.copies,
     )

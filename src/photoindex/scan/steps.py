@@ -214,6 +214,7 @@ def resolve_steps(
     """
     specs = [step_with(spec, profile[spec.task]) if spec.task and spec.task in profile else spec for spec in specs]
     steps = Steps(specs, profile["embedding"].name if "embedding" in profile else None)
+    missing = dict[str, None]()  # those to be pulled, in their order
     for spec in specs:
         if spec.task is None:
             continue
@@ -226,11 +227,15 @@ def resolve_steps(
             bundled = _bundled(registry, spec.task, models_dir)
             if bundled is None:
                 steps.skipped[spec.name] = Problem("weights_missing", str(error))
+                name, command = error.args
+                missing |= {name: None} if command == f"photoindex models pull {name}" else {}
             else:
                 steps.installed[spec.name] = bundled
                 steps.notes.append(f"{spec.name} ran with {bundled.spec.name}, which comes along. {error}")
         except PhotoindexError as error:
             steps.skipped[spec.name] = Problem("model_unusable", str(error))
+    if len(missing) > 1:
+        steps.notes.append(f"All of these at once: `photoindex models pull {' '.join(missing)}`")
     _identify(steps, progress)
     steps._skip_dependents()
     return steps

@@ -41,6 +41,7 @@ class Tally:
     memory: MemoryPlan | None = None
     due: int = 0
     analysed: int = 0
+    copies: int = 0
     failed: int = 0
     done: int = 0
     total: int = 0
@@ -174,7 +175,9 @@ class Work:
                 _check_roots_of(tried)
                 unreadable = [(file, problem) for file, problem in tried if problem.code != _GONE]
                 fresh, copies = _first_of_each(readable, seen)
-                linked |= {p.photo_id for p in fresh if not p.due and not p.problem}
+                known = [p for p in fresh if not p.due and not p.problem]
+                linked |= {p.photo_id for p in known}
+                tally.copies += len(known) + len(copies) if tally.passes <= 1 else 0
                 linked |= {p.photo_id for p in copies if p.file.sidecars}
                 batch = [*analyser.analyse(fresh), *(Analysed(p.file, p.sha256, ()) for p in copies)]
                 batch = _with_sidecars_read(batch)

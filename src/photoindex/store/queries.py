@@ -57,6 +57,15 @@ SELECT CASE WHEN state = 'failed' AND NOT present THEN 'missing' ELSE state END,
 FROM ({_STATES}) JOIN (SELECT photo_id, bool_or(missing_since IS NULL) AS present FROM files GROUP BY 1)
     USING (photo_id) GROUP BY 1
 """  # noqa: S608
+_DUE = """
+WITH there AS (
+    SELECT DISTINCT photo_id FROM files WHERE missing_since IS NULL AND photo_id IS NOT NULL
+    AND photo_id NOT IN (SELECT photo_id FROM ledger WHERE step = 'decode' AND status = 'failed')),
+tried AS (SELECT step, count(*) AS photos FROM ledger SEMI JOIN there USING (photo_id) GROUP BY step)
+SELECT step, (SELECT count(*) FROM there) - coalesce(tried.photos, 0) AS left_over
+FROM (SELECT unnest(string_split(value, ',')) AS step FROM settings WHERE key = 'steps') LEFT JOIN tried USING (step)
+WHERE left_over > 0
+"""
 _FILE_COUNTS = """
 SELECT count(*), count(*) FILTER (missing_since IS NOT NULL),
     count(*) FILTER (missing_since IS NULL AND (photo_id IS NULL OR code IS NOT NULL)) FROM files
@@ -208,7 +217,8 @@ class Queries:
                 steps.setdefault(step, {})[status] = count
             files = con.execute(_FILE_COUNTS).fetchall()[0]
             failures = con.execute(f"SELECT count(*) FROM ({_FAILURES})").fetchall()[0][0]  # noqa: S608
-            photos = con.execute("SELECT count(DISTINCT photo_id) FROM files").fetchall()[0]
+            due = dict(con.execute(_DUE).fetchall())
+            photos = con.execute("SELECT count(DISTINCT photo_id), count(photo_id) FROM files").fetchall()[0]
             roots = con.execute("SELECT path, scanned_at FROM roots ORDER BY path").fetchall()
             models = dict(con.execute(_MODELS).fetchall())
         return LibraryStatus(
@@ -222,6 +232,8 @@ class Queries:
             models=models,
             last_scan=max((row[1] for row in roots), default=None),
             failures=failures,
+            copies=photos[1] - photos[0],
+            due=due,
         )
 
     def find(self, text: str) -> tuple[int, str]:
