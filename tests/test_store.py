@@ -42,6 +42,7 @@ from photoindex.records import (
     photo_id_of,
 )
 from photoindex.store.catalog import Wanted
+from photoindex.store.lance_errors import in_words
 from photoindex.store.library import Library
 from photoindex.store.migrations import MIGRATIONS, SCHEMA
 
@@ -367,3 +368,27 @@ def test_the_catalog_is_open_no_longer_when_disks_are_asked_for(made: Path) -> N
     assert readers == 0
     assert [file.path for file in details.files] == [kept.path_of(1)]
     assert all(file.offline for file in details.files)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "External error: LanceError(IO): Generic memory error: Invalid range 0..1304 for object of size 652 bytes,"
+            " /rustc/48a229ce/library/core/src/ops/function.rs:250:5",
+            "one of its files is cut short: it has 652 bytes, and those up to 1,304 are needed",
+        ),
+        (
+            "External error: LanceError(IO): Generic N/A error: Wrapped error: Not found: Not found: /a b",
+            "/a b is not there",
+        ),
+        (
+            "External error: Not found: /p/tokens.lance, /home/runner/lance-io/src/object_store.rs:1650:12",
+            "/p/tokens.lance is not there",
+        ),
+        ("LanceError(IO): No space left on device (os error 28), /a/b.rs:1:2", "No space left on device (os error 28)"),
+        ("", "OSError"),
+    ],
+)
+def test_what_lance_says_is_told_without_its_source(said: str, words: str) -> None:
+    assert in_words(OSError(said)) == words

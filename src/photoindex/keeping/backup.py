@@ -23,6 +23,7 @@ from photoindex.store.backup_file import (
     new_file,
     writing_backup,
 )
+from photoindex.store.lance_errors import in_words
 from photoindex.store.library import Library
 from photoindex.store.migrations import SCHEMA
 from photoindex.store.snapshot import copy_catalog, row_counts, shas_from
@@ -113,7 +114,7 @@ def _copied(library: Library, table: str, made: BackupWriter) -> int | None:
             if not library.vectors.has(table):
                 return None
             if not left:
-                why = f"{table} cannot be read ({' '.join(str(error).split())[:200]}). See `photoindex check`"
+                why = f"{table} cannot be read ({in_words(error)}). See `photoindex check`"
                 raise LibraryCorrupt(library.folder, why) from error
     return None
 

@@ -17,7 +17,8 @@ from photoindex.store.library import Library
 
 
 def repair(folder: Path) -> Iterator[Repaired]:
-    """Mend what `check` finds in the library, and tell of each thing; first the file with the user's words is written.
+    """Mend what `check` finds in the library, and tell of each thing; first the file with the user's words is written,
+    which stays where anything was mended.
 
     Run again after a kill it goes on. What only a scan can make is due afterwards. Raises LibraryNotFound,
     LibraryBusy, and LibraryCorrupt where the catalog itself is damaged.
@@ -26,10 +27,15 @@ def repair(folder: Path) -> Iterator[Repaired]:
     with Library.writing(folder) as library:
         if foreign := soundness.foreign_schema(library.catalog.file):
             raise LibraryCorrupt(folder, f"it lacks {', '.join(foreign[:5])}")
-        kept = keep_words(library, "repair")
-        yield Repaired("words_kept", f"your own words were kept first, in {kept}", 1)
+        kept, mended = keep_words(library, "repair"), False
         soundness.read_all(library.catalog.file)
-        yield from mend(library)
+        for one in mend(library):
+            if not mended:
+                yield Repaired("words_kept", f"your own words were kept first, in {kept}", 1)
+            mended = True
+            yield one
+        if not mended:
+            kept.unlink()
 
 
 def mend(library: Library) -> Iterator[Repaired]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from photoindex.keeping.findings import Repaired
 from photoindex.store.background import BackgroundFile
 from photoindex.store.health import CatalogHealth, catalog_health
+from photoindex.store.lance_errors import in_words
 from photoindex.store.lance_repair import fall_back, put_back
 from photoindex.store.library import Library
 from photoindex.store.soundness import aside, make_due_again, make_texts_due
@@ -72,7 +73,7 @@ def _look(library: Library, name: str, photos: Ids, expected: Ids, quick: bool) 
             unsound = _read_through(library, name)
         _ask_index(library, name, rows)
     except Exception as error:  # noqa: BLE001 - Lance raises anything for a damaged file, and that is what is asked
-        return Table(name, problem=" ".join(str(error).split())[:200] or type(error).__name__)
+        return Table(name, problem=in_words(error))
     return Table(name, rows, np.setdiff1d(ids, photos), np.setdiff1d(expected, ids), np.intersect1d(unsound, photos))
 
 

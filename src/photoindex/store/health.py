@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from photoindex.store.arrow import decode_path
 from photoindex.store.connection import CatalogFile
+from photoindex.store.lance_errors import in_words
 from photoindex.store.migrations import schema_version
 from photoindex.store.vectors import DOCUMENTS, Vectors, face_table, image_table
 
@@ -112,7 +113,7 @@ def _table(vectors: Vectors, name: str, photos: Ids, expected: Ids | None) -> Ta
         if name == DOCUMENTS and len(rows):
             vectors.holding([["a"]], 1, every=False)  # reads the text index, which lies in files of its own
     except Exception as error:  # noqa: BLE001 - Lance raises anything for a damaged file, and that is what is asked
-        return TableHealth(name, 0, problem=" ".join(str(error).split())[:300] or type(error).__name__)
+        return TableHealth(name, 0, problem=in_words(error))
     ids = np.unique(rows)
     lacking = 0 if expected is None else len(np.setdiff1d(expected, ids))
     return TableHealth(name, len(rows), len(np.setdiff1d(ids, photos)), lacking)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from photoindex.errors import LibraryUnreadable
+from photoindex.store.lance_errors import in_words
 from photoindex.store.vectors import Vectors
 
 _TRIED = 50
@@ -36,8 +37,7 @@ def fall_back(vectors: Vectors, table: str, read: Callable[[], object]) -> int |
                 read()
             except Exception as error:
                 if is_passing(error):
-                    why = " ".join(str(error).split())[:200] or type(error).__name__
-                    raise LibraryUnreadable(vectors.folder.parent, f"{table}: {why}") from error
+                    raise LibraryUnreadable(vectors.folder.parent, f"{table}: {in_words(error)}") from error
                 if manifest is not None:
                     away.mkdir(exist_ok=True)
                     manifest.rename(away / manifest.name)

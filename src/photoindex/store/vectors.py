@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
 import shutil
 import time
 import warnings
@@ -27,6 +26,7 @@ from photoindex.errors import LibraryCorrupt, LibraryNotWritable
 from photoindex.records import Face
 from photoindex.store.among import best_among, rows_of, sorted_ids
 from photoindex.store.background import Background, BackgroundFile
+from photoindex.store.lance_errors import in_words
 from photoindex.store.terms import TermsFile, read_terms, write_terms
 from photoindex.store.vector_index import FEW, INDEX_FROM, Scored, keep_index, nearest
 
@@ -342,8 +342,7 @@ class Vectors:
         try:
             yield
         except (OSError, RuntimeError) as error:
-            text = " ".join(str(error).split())
-            raise LibraryNotWritable(self.folder.parent, _without_source(text)) from error
+            raise LibraryNotWritable(self.folder.parent, in_words(error)) from error
 
     def _open(self, table: str) -> Any:
         return self._connect().open_table(table)
@@ -370,11 +369,6 @@ def _not_indexed(documents: Any) -> int:
         return int(documents.stats.index_stats("text_idx")["num_unindexed_rows"])
     except KeyError:
         return 0  # a table without the index is made anew by `check --repair`, not here
-
-
-def _without_source(text: str) -> str:
-    """Lance ends its messages with the place in its source, which helps nobody here."""
-    return re.sub(r", \S*\.rs:\d+:\d+$", "", text)
 
 
 def _sync(table: Path, since: float) -> None:
