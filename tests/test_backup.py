@@ -304,7 +304,6 @@ def test_where_two_differ_the_library_keeps_its_word_unless_the_file_is_to_win(p
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (["format"], "other", "no user data"),
         (["collections", 0, "photos"], {"XYZ": "2026-05-01T00:00:00"}, "photos by SHA-256"),
         (["collections", 0, "made_at"], "yesterday", "a time such as"),
         (["collections", 0, "name"], 5, "should be text"),
@@ -337,10 +336,38 @@ def test_a_file_of_words_that_is_no_json_is_refused(tmp_path: Path) -> None:
         restore_words(tmp_path / "new", tmp_path / "words.json")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"format": "photoindex plan 1", "groups": []}', r"JSON of another kind \(photoindex plan 1\)"),
+        (b'{"a": 1}', "JSON of another kind"),
+        (b"[1, 2]", "JSON of another kind"),
+        (b"", "empty"),
+        (b"\x00" * 8 + b"DUCK" + b"\x00" * 90, "the catalog of a library alone"),
+        (b"Dear diary", "no zip file, and no JSON"),
+    ],
+)
+def test_what_is_no_backup_is_named_and_what_would_be_one(
+    run: Shell, tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    for options in ((), ("--user-data",)):
+        said = run("restore", tmp_path / "file", *options, code=29).err
+        assert re.search(message, said)
+        assert "`photoindex backup` wrote can be restored: a zip, or with --user-data JSON" in said
+    assert not run.folder.exists()
+
+
+def test_a_backup_that_was_not_copied_whole_is_said_to_be_so(packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.zip").write_bytes((packed / "backup.zip").read_bytes()[:5_000])
+    with pytest.raises(BackupInvalid, match="not copied to its end"):
+        restore(tmp_path / "new", tmp_path / "half.zip")
+
+
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_back_up_and_restore(scanned: Shell, tmp_path: Path) -> None:
+def test_the_commands_back_up_and_restore(scanned: Shell, pictures: Path, tmp_path: Path) -> None:
     scanned("collections", "create", "trip")
     before = kept.state(scanned.open())
     packed = scanned("backup", tmp_path / "b.zip", "--format", "json").json
@@ -352,7 +379,13 @@ def test_the_commands_back_up_and_restore(scanned: Shell, tmp_path: Path) -> Non
     assert Path(done["set_aside"], "catalog.duckdb").is_file()
     assert kept.state(scanned.open()) == before
     new = tmp_path / "new"
-    assert scanned("restore", tmp_path / "w.json", "--library", new, "--format", "json").json[0]["new"] == 1
+    merged = scanned("restore", tmp_path / "w.json", "--library", new, "--format", "json")
+    assert merged.json[0]["new"] == 1
+    assert f"They were said of photos in {pictures}. Scan these folders" in merged.err
+    assert "They were said of" not in scanned("restore", tmp_path / "w.json").err  # where they have been scanned
     assert scanned("collections", "list", "--library", new, "--format", "json").json[0]["name"] == "trip"
+    inside = scanned("backup", pictures / "b.zip")
+    assert "among your photos" in inside.err
+    (pictures / "b.zip").unlink()  # of all tests
     assert "No such file" in scanned("restore", tmp_path / "none.zip", code=29).err
     assert "No library" in scanned("backup", tmp_path / "c.zip", "--library", tmp_path / "none", code=10).err

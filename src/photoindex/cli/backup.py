@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,11 @@ from photoindex.cli.options import LibraryOption, ObjectFormatOption, open_libra
 from photoindex.config import read_settings
 from photoindex.errors import UsageError
 from photoindex.render.output import ObjectFormat
-from photoindex.render.text import note, size
+from photoindex.render.text import note, short_path, size
+
+if TYPE_CHECKING:
+    from photoindex.keeping import Words
+    from photoindex.store.library import Library
 
 
 def register(app: typer.Typer) -> None:
@@ -46,10 +50,19 @@ def backup(
         }
         print_counts({"file": str(file), "kind": "user-data"}, counts, output)
         note(f"Your own words are in {file}.")
+        _tell_if_scanned(opened, file)
         return
     made = keeping.backup(opened, file, force=force, thumbnails=thumbnails, tell=note)
     print_counts({"file": made.file, "kind": "library", "bytes": made.bytes}, made.counts, output)
     note(f"Backup of {settings.library} in {file}, {size(made.bytes)}. Your photos are not in it.")
+    _tell_if_scanned(opened, file)
+
+
+def _tell_if_scanned(library: Library, file: Path) -> None:
+    """Nothing else that photoindex writes lies among photos."""
+    for root in library.queries.roots():
+        if file.resolve().is_relative_to(Path(root).resolve()):
+            note(f"It lies in {short_path(root)}, among your photos. Scans leave it alone.")
 
 
 def restore(
@@ -75,9 +88,11 @@ def restore(
 
     folder = read_settings(library).library
     if user_data or is_words(file):
-        merged = keeping.restore_words(folder, file, force=force)
+        words = keeping.read_words_file(file)
+        merged = keeping.put_words(folder, words, force=force)
         print_merged(merged, output)
         note("Your own words are in the library." if merged else "There are no words in this file.")
+        _tell_folders(folder, words)
         return
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: choose another --library.")
@@ -89,3 +104,13 @@ def restore(
     note(f"{folder} is what it was on {done.made_at}. The next scan brings it up to date.")
     if done.set_aside:
         note(f"What was there before lies in {done.set_aside}: delete it when you no longer want it.")
+
+
+def _tell_folders(folder: Path, words: Words) -> None:
+    """Words fit any place where the same photos lie: which to scan, only the user knows."""
+    from photoindex.store.library import Library
+
+    scanned = Library.open(folder).queries.roots()
+    if missing := [root for root in words.folders if root not in scanned]:
+        named = ", ".join(map(short_path, missing))
+        note(f"They were said of photos in {named}. Scan these folders, or where the photos are now.")

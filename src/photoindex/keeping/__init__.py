@@ -14,7 +14,7 @@ from photoindex.keeping.compact import Compacted, compact
 from photoindex.keeping.findings import Finding, Repaired
 from photoindex.keeping.forget import Forgetting, forget, forgetting_files, forgetting_photos
 from photoindex.keeping.repair import repair
-from photoindex.keeping.restore import Restored, restore, restore_words
+from photoindex.keeping.restore import Restored, put_words, read_words_file, restore, restore_words
 from photoindex.keeping.words import Merged, Words
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "forget",
     "forgetting_files",
     "forgetting_photos",
+    "put_words",
+    "read_words_file",
     "repair",
     "restore",
     "restore_words",

@@ -19,9 +19,10 @@ from photoindex.keeping.automatic import keep_words
 from photoindex.keeping.findings import Repaired
 from photoindex.keeping.merging import merge_words
 from photoindex.keeping.repair import mend
-from photoindex.keeping.words import Merged, Words, parse_words, read_words
+from photoindex.keeping.words import FORMAT, Merged, Words, parse_words, read_words
 from photoindex.store import soundness
-from photoindex.store.backup_file import CATALOG, THUMBNAILS, VECTORS, WORDS, BackupReader, reading_backup
+from photoindex.store.backup_file import CATALOG, THUMBNAILS, VECTORS, WORDS, BackupReader, not_ours, reading_backup
+from photoindex.store.lance_errors import in_words
 from photoindex.store.library import Library, writer_lock
 from photoindex.store.migrations import migrate_file, schema_of_file
 from photoindex.store.swap import STAGE, is_pending, new_stage, swap
@@ -48,7 +49,7 @@ class Restored:
 
 
 def is_words(file: Path) -> bool:
-    """Whether a file is one of words alone, which is JSON. Raises BackupInvalid where it cannot be read."""
+    """Whether a file is one of words alone, which is a JSON object. Raises BackupInvalid where it cannot be read."""
     try:
         with file.open("rb") as stream:
             return stream.read(1) == b"{"
@@ -176,14 +177,17 @@ def _sound(backup: BackupReader, name: str) -> Any:
             raise
         if "No space left" in str(error):  # DuckDB's errors have no number
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        raise BackupInvalid(backup.path, f"{name}: {' '.join(str(error).split())[:200]}") from error
+        raise BackupInvalid(backup.path, f"{name}: {in_words(error)}") from error
 
 
 def read_words_file(file: Path) -> Words:
     """The user's words in a file of words, or in a backup of a whole library. Raises BackupInvalid and UsageError."""
     try:
         if is_words(file):
-            return parse_words(json.loads(file.read_bytes()))
+            value = json.loads(file.read_bytes())
+            if not isinstance(value, dict) or value.get("format") != FORMAT:
+                raise BackupInvalid(file, not_ours(file))
+            return parse_words(value)
         with reading_backup(file) as backup:
             if WORDS not in backup.names():
                 raise BackupInvalid(file, "it holds a catalog alone, which `photoindex restore FILE` restores whole")
@@ -200,7 +204,11 @@ def restore_words(folder: Path, file: Path, *, force: bool = False) -> tuple[Mer
     See `merge_words`. All of the file is checked first; with `force` the words that are there are kept first, in
     `backups` in the library's folder. Raises BackupInvalid, UsageError, LibraryBusy and others.
     """
-    words = read_words_file(file)
+    return put_words(folder, read_words_file(file), force=force)
+
+
+def put_words(folder: Path, words: Words, *, force: bool = False) -> tuple[Merged, ...]:
+    """Merge words that were read from a file, as `restore_words` does."""
     with Library.writing(folder) as library:
         if force and read_words(library) != Words():
             keep_words(library, "restore")

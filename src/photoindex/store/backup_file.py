@@ -35,6 +35,7 @@ _CHUNK = 1 << 20
 # What zipfile raises for files that are no whole zip, or one that it cannot read.
 _UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _WORDS_HEAD, _OF_WORDS = 4096, re.compile(rb'"format":\s*"photoindex user data ')
+_FORMAT = re.compile(rb'"format":\s*"([\w -]{1,40})"', re.ASCII)
 _HEADING_LIMIT = 1 << 20  # bytes of the manifest and of the checksums: a few hundred members make some 50 kB
 
 
@@ -260,6 +261,24 @@ class BackupReader:
         return BackupInvalid(self.path, why)
 
 
+def not_ours(path: Path) -> str:
+    """What a file is that is neither a backup nor the user's words, as far as its first bytes tell, and what is."""
+    with path.open("rb") as stream:
+        head = stream.read(_WORDS_HEAD)
+    named = _FORMAT.search(head)
+    if head.startswith(b"PK"):
+        return "it is no whole zip file: it was perhaps not copied to its end"
+    if not head:
+        what = "it is empty"
+    elif head.lstrip().startswith((b"{", b"[")):
+        what = f"it is JSON of another kind ({named[1].decode()})" if named else "it is JSON of another kind"
+    elif head[8:12] == b"DUCK":
+        what = "it is the catalog of a library alone; `--library FOLDER` opens a library where it lies"
+    else:
+        what = "it is no zip file, and no JSON"
+    return f"{what}. What `photoindex backup` wrote can be restored: a zip, or with --user-data JSON"
+
+
 @contextlib.contextmanager
 def reading_backup(path: Path) -> Iterator[BackupReader]:
     """A backup to read. Raises BackupInvalid and BackupTooNew."""
@@ -267,6 +286,6 @@ def reading_backup(path: Path) -> Iterator[BackupReader]:
         archive = zipfile.ZipFile(path)
     except _UNREADABLE as error:
         why = error.strerror if isinstance(error, OSError) else None
-        raise BackupInvalid(path, why or f"it is no whole zip file ({error})") from None
+        raise BackupInvalid(path, why or not_ours(path)) from None
     with archive:
         yield BackupReader(path, archive)
