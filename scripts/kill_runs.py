@@ -21,7 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 from early_end import asked_to_end
 from scenes import THINGS, render_scene
+from workplace import parser_of, tiny_models, workplace
 
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS, image_table
 
-TINY = Path(__file__).parents[1] / "tests" / "tiny_clip"
 PHOTOS, CHANGED = 24, 6
 STEPS = ("--steps", "metadata,place,thumbnail,hash,embedding,tags", "--profile", "tiny", "--batch-size", "2")
 # Columns that differ between any two runs (inodes: of copies), and tables that tell of the runs themselves.
@@ -231,8 +231,7 @@ def draw(folder: Path, numbers: range, seed: int = 0) -> None:
 def models(home: Path) -> None:
     """tiny-clip, and better-clip beside it: the same weights under another name."""
     home.mkdir(parents=True)
-    blocks = (TINY / "models.toml").read_text().replace('path = "."', f'path = "{TINY}"')
-    blocks = blocks.replace('vocabulary = "vocabulary.txt"', f'vocabulary = "{TINY / "vocabulary.txt"}"')
+    blocks = tiny_models()
     better = blocks.partition("[profiles.tiny]")[0].replace("tiny-clip]", "better-clip]")
     (home / "models.toml").write_text(blocks + better.replace('embedding = "tiny-clip"', 'embedding = "better-clip"'))
 
@@ -249,7 +248,6 @@ def change(photos: Path) -> None:
 
 def prepare(place: Place, states: Path, only: set[str], old: Path | None) -> list[Scenario]:
     """Make the states that commands begin with."""
-    shutil.rmtree(place.folder, ignore_errors=True)
     models(place.home)
     draw(place.photos / "a", range(PHOTOS // 2))
     draw(place.photos / "b", range(PHOTOS // 2, PHOTOS))
@@ -287,10 +285,18 @@ def prepare(place: Place, states: Path, only: set[str], old: Path | None) -> lis
 
 
 def make_old(place: Place, states: Path, scan: tuple[str, ...], old: Path) -> None:
-    """A library of the program in another folder, which has an earlier schema."""
+    """A library of the program in another folder, which has an earlier schema. Ends the run if that cannot."""
     place.become(states / "new")
     env = {**os.environ, "PHOTOINDEX_HOME": str(place.home), "PYTHONPATH": str(old)}
-    subprocess.run([sys.executable, "-m", "photoindex", *scan], env=env, check=True, capture_output=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "photoindex", *scan], env=env, check=False, capture_output=True, text=True
+    )
+    if ran.returncode not in (0, 1):
+        said = (ran.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise SystemExit(
+            f"The program in {old} cannot make a library to migrate (exit code {ran.returncode}):\n{said}\n"
+            "Give --old the src folder of a later commit, which knows these options and this models.toml."
+        )
     place.keep_as(states / "old")
 
 
@@ -363,19 +369,20 @@ def kill_at_random(place: Place, scenario: Scenario, moments: random.Random) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, "begin no cycle after so long")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--in-a-row", type=int, default=3, help="kills of one command before it may end")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--only", default="", help="scenarios, separated by commas")
     parser.add_argument("--old", type=Path, help="the src folder of an earlier version, whose library is migrated")
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder without it")
-    parser.add_argument("--seconds", type=float, help="begin no cycle after so long")
     given = parser.parse_args()
     over = asked_to_end(given.seconds)
-    folder = given.folder or Path(tempfile.mkdtemp(prefix="kill-runs-"))
+    with workplace(given.folder, "states", "work") as folder:
+        return run(folder, given, over)
+
+
+def run(folder: Path, given: argparse.Namespace, over: threading.Event) -> int:
     place, moments, figures = Place(folder / "work"), random.Random(given.seed), Figures()
-    shutil.rmtree(folder / "states", ignore_errors=True)
     scenarios = prepare(place, folder / "states", set(filter(None, given.only.split(","))), given.old)
     for scenario in scenarios:
         undisturbed(place, scenario)
@@ -390,8 +397,6 @@ def main() -> int:
     lost = Counter(figures.repeated)
     print(f"Photos analysed and not yet saved, in batches of 2: {dict(sorted(lost.items()))} (photos: times).")
     print(f"Wrong: {len(figures.wrong)}", *figures.wrong, sep="\n")
-    if given.folder is None:
-        shutil.rmtree(folder, ignore_errors=True)
     return 1 if figures.wrong else 0
 
 

@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 from early_end import asked_to_end
 from PIL import Image
+from workplace import parser_of, tiny_models, workplace
 
 A_FOLDER = 500
-TINY = Path(__file__).parents[1] / "tests" / "tiny_clip"
 # Runs in one process: scans again and again, and tells its memory and open files after each.
 REPEAT = """
 import gc, json, os, sys
@@ -268,24 +268,23 @@ def repeat(run: Soak, times: int) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, "end the scan in work, and the run, after so long")
     parser.add_argument("--files", type=int, default=5_000)
     parser.add_argument("--repeats", type=int, default=20, help="scans by one process")
     parser.add_argument("--steps", default="metadata,place,thumbnail,hash")
     parser.add_argument("--tiny", action="store_true", help="with the small model of tests/tiny_clip")
-    parser.add_argument("--folder", type=Path, help="where to work; a temporary folder without it")
-    parser.add_argument("--seconds", type=float, help="end the scan in work, and the run, after so long")
     given = parser.parse_args()
     over = asked_to_end(given.seconds)
-    folder = given.folder or Path(tempfile.mkdtemp(prefix="soak-"))
-    shutil.rmtree(folder, ignore_errors=True)
+    with workplace(given.folder, "home", "photos", "few") as folder:
+        return run_in(folder, given, over)
+
+
+def run_in(folder: Path, given: argparse.Namespace, over: threading.Event) -> int:
     steps = f"{given.steps},embedding,tags" if given.tiny else given.steps
     run = Soak(folder, steps, "tiny" if given.tiny else "", over)
     (folder / "home").mkdir(parents=True)
     if given.tiny:
-        blocks = (TINY / "models.toml").read_text().replace('path = "."', f'path = "{TINY}"')
-        words = f'vocabulary = "{TINY / "vocabulary.txt"}"'
-        (folder / "home" / "models.toml").write_text(blocks.replace('vocabulary = "vocabulary.txt"', words))
+        (folder / "home" / "models.toml").write_text(tiny_models())
     try:
         soak(run, given.files)
         repeat(run, given.repeats)
@@ -295,8 +294,6 @@ def main() -> int:
     size = sum(p.stat().st_size for p in (folder / "home" / "default").rglob("*") if p.is_file())
     print(f"The library takes {size / 1e6:,.0f} MB.")
     print(f"Wrong: {len(run.wrong)}", *run.wrong, sep="\n")
-    if given.folder is None:
-        shutil.rmtree(folder, ignore_errors=True)
     return 1 if run.wrong else 0
 
 

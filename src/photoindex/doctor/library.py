@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from photoindex.errors import PhotoindexError
 from photoindex.store.health import CatalogHealth, FailureCount, LastRun, TableHealth, catalog_health, tables_health
 from photoindex.store.library import Library
 from photoindex.store.migrations import SCHEMA
+from photoindex.store.runs import process_lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +125,4 @@ def _writer(folder: Path) -> int | None:
         pid = int(json.loads((folder / "writer.json").read_text())["pid"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return pid if pid != os.getpid() and _alive(pid) else None
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":  # there os.kill would end it
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+    return pid if pid != os.getpid() and process_lives(pid) else None
