@@ -1,6 +1,7 @@
 """Times the search for near pairs of hashes: `python scripts/bench_dupes.py [--million] [--faiss PYTHON]`.
 
-With `--new` it times a search that goes on from an earlier one, for some numbers of new hashes, beside a search of all.
+With `--new` it times a search that goes on from an earlier one, for some numbers of new hashes, beside a search of all,
+for hashes as they are and for turned and mirrored ones (`--hashes N`: of another number than 100,000).
 With `--photos FOLDER` (one with dupes/truth.csv) it tells instead how well duplicates are found there, beside plain PDQ
 and, with `--imagededup PYTHON`, imagededup's pHash.
 
@@ -22,9 +23,12 @@ import dupe_quality
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.dupes.candidates import TURN_BITS
 from photoindex.pure.grouping import near_groups
 from photoindex.pure.hamming import pairs_within
 from photoindex.pure.searched import Search
+from photoindex.pure.searched_turns import TurnedSearch
+from photoindex.pure.turns import QUARTER, turned_hashes
 from photoindex.records import Searched
 from photoindex.store.near_file import NearFile
 
@@ -158,6 +162,32 @@ def measure_new(n: int, threshold: int) -> None:
     print(f"  peak {megabytes():.0f} MB")
 
 
+def measure_new_turned(n: int) -> None:
+    """The same for hashes of which others are turned; the pairs are checked against those of a search of all."""
+    hashes = library(n, 0)
+    turned = np.arange(n // 50)
+    hashes[turned] = turned_hashes(hashes[turned + n // 2], QUARTER)
+    hashes = np.unique(hashes, axis=0)
+    hashes = hashes[np.random.default_rng(2).permutation(len(hashes))]
+    whole, start = TurnedSearch(hashes, TURN_BITS), time.process_time()
+    expected = whole.pairs()
+    seconds, count = time.process_time() - start, sum(map(len, expected.values()))
+    print(f"{n:,} turned at {TURN_BITS} bits: all {seconds:.2f} s, {count:,} pairs")
+    known = whole.searched()
+    assert known is not None
+    assert known.turns is not None
+    for new in (10, 100, 1000, 10_000):
+        left = len(known.words) - new
+        kept = (known.pairs < left).all(axis=1)
+        before = Searched(known.words[:left], known.pairs[kept], TURN_BITS, known.turns[kept])
+        search, start = TurnedSearch(hashes, TURN_BITS, before), time.process_time()
+        found = search.pairs()
+        took = time.process_time() - start
+        if any(not np.array_equal(found[turn], expected[turn]) for turn in expected):
+            sys.exit("wrong: other pairs than a search of all finds")
+        print(f"  {new:6,} new: {took:.2f} s{' (a search of all)' if search.whole else ''}", flush=True)
+
+
 def _without(known: Searched, new: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """What was known before the last `new` hashes came."""
     left = len(known.words) - new
@@ -185,6 +215,7 @@ def main() -> None:
     parser.add_argument("--case", nargs=3, type=int, metavar=("N", "THRESHOLD", "FRAMES"), help=argparse.SUPPRESS)
     parser.add_argument("--photos", type=Path, help="labelled pictures: print what is found by transformation instead")
     parser.add_argument("--new", action="store_true", help="time searches that go on from an earlier one instead")
+    parser.add_argument("--hashes", type=int, default=100_000, metavar="N", help="with --new: among how many")
     parser.add_argument("--faiss", metavar="PYTHON", help="an interpreter that has faiss-cpu, to compare with")
     parser.add_argument("--imagededup", metavar="PYTHON", help="an interpreter that has imagededup, to compare with")
     options = parser.parse_args()
@@ -195,8 +226,9 @@ def main() -> None:
         print(json.dumps(measure(*options.case, faiss=options.faiss)))
         return
     if options.new:
-        for n in (100_000, 1_000_000) if options.million else (100_000,):
+        for n in (options.hashes, 1_000_000) if options.million else (options.hashes,):
             measure_new(n, 31)
+            measure_new_turned(n)
         return
     cases = [(100_000, 8, 0), (100_000, 31, 0), (100_000, 8, 3000), (100_000, 31, 3000), (100_000, 31, 20_000)]
     cases += [(1_000_000, 8, 0), (1_000_000, 31, 0)] if options.million else []

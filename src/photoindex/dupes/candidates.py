@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from photoindex.errors import LibraryBusy, LibraryNotWritable
 from photoindex.pure.grouping import near_pairs
-from photoindex.pure.hamming import Indexes, pairs_between
+from photoindex.pure.hamming import Indexes
 from photoindex.pure.names import stem_of_shot
 from photoindex.pure.searched import Search
+from photoindex.pure.searched_turns import TurnedSearch
 from photoindex.pure.tiers import BURST, EDITED, LIVE, RAW_FORMATS, RAW_JPEG, SIMILAR, in_burst
-from photoindex.pure.turns import OTHER_QUARTER, TURNS, turned_hashes
+from photoindex.pure.turns import INVERSE
 from photoindex.pure.votes import pairs_by_votes
 from photoindex.records import DupeFacts, PhotoRow, Searched
 from photoindex.store.library import Library
@@ -39,17 +40,18 @@ def candidates(
     which hashes are near."""
     sure = np.array([k for k, photo in enumerate(photos) if photo.quality >= LEAST_QUALITY], np.int64)
     found: Candidates = {}
+    memory = _Memory(library if len(sure) >= REMEMBERED_FROM else None)
     if {EDITED, SIMILAR} & set(tiers):
         _add(found, _by_words(photos))
-        for turn in range(1, len(TURNS)):
-            if turn != OTHER_QUARTER:
-                _add(found, _turned(photos, sure, turn), turn)
+        for turn, pairs in _turned(photos, sure, memory).items():
+            _add(found, pairs, turn)
     if BURST in tiers:
         _add_unturned(found, _in_bursts(photos))
     if RAW_JPEG in tiers or LIVE in tiers:
         _add_unturned(found, _of_one_shot(photos, files))
     _add(found, _equal(photos, sure))
-    _add(found, _near(photos, sure, threshold, library))  # last: a pair that is near as it is need not be turned
+    _add(found, _near(photos, sure, threshold, memory))  # last: a pair that is near as it is need not be turned
+    memory.write()
     return found
 
 
@@ -59,10 +61,9 @@ def hash_array(values: Sequence[bytes]) -> npt.NDArray[np.uint8]:
 
 def _add(found: Candidates, pairs: Indexes, turn: int = 0) -> None:
     """`turn` is how j must be turned to meet i; for the other order it is the inverse."""
-    inverse = {5: 6, 6: 5}.get(turn, turn)
     for i, j in pairs.tolist():
         if i != j:
-            found[min(i, j), max(i, j)] = turn if i < j else inverse
+            found[min(i, j), max(i, j)] = turn if i < j else INVERSE[turn]
 
 
 def _add_unturned(found: Candidates, pairs: Indexes) -> None:
@@ -71,28 +72,42 @@ def _add_unturned(found: Candidates, pairs: Indexes) -> None:
         found.setdefault((min(i, j), max(i, j)), 0)
 
 
-def _near(photos: Sequence[DupeFacts], sure: Indexes, threshold: int, library: Library | None) -> Indexes:
+class _Memory:
+    """What earlier searches for near hashes found, by kind of hash; nothing without a library."""
+
+    def __init__(self, library: Library | None) -> None:
+        self._library = library
+        self._known = library.near.read() if library else {}
+        self._new: dict[str, Searched] = {}
+
+    def of(self, kind: str) -> Searched | None:
+        return self._known.get(kind)
+
+    def keep(self, kind: str, searched: Searched | None) -> None:
+        """For the next time, unless nothing is to be kept."""
+        if self._library and searched:
+            self._new[kind] = searched
+
+    def write(self) -> None:
+        """Unless there is nothing new, or the library is being written or cannot be."""
+        if self._library is None or not self._new:
+            return
+        with contextlib.suppress(LibraryBusy, LibraryNotWritable, OSError):
+            if self._library.catalog.file.writable:
+                self._library.near.write(self._known | self._new)
+                return
+            with Library.writing(self._library.folder) as writing:
+                writing.near.write(self._known | self._new)
+
+
+def _near(photos: Sequence[DupeFacts], sure: Indexes, threshold: int, memory: _Memory) -> Indexes:
     """In a large library only new hashes are searched for among all, and what is found is remembered."""
     hashes = {kind: hash_array([getattr(photos[k], kind) for k in sure]) for kind in ("pdq", "pdq_own")}
-    if library is None or len(sure) < REMEMBERED_FROM:
-        return sure[near_pairs([*hashes.values()], threshold)]
-    known = library.near.read()
-    searches = {kind: Search(mine, threshold, known.get(kind)) for kind, mine in hashes.items()}
+    searches = {kind: Search(mine, threshold, memory.of(kind)) for kind, mine in hashes.items()}
     pairs = near_pairs([*hashes.values()], threshold, searches=[*searches.values()])
-    new = {kind: searched for kind, search in searches.items() if (searched := search.searched())}
-    if new:
-        _remember(library, known | new)
+    for kind, search in searches.items():
+        memory.keep(kind, search.searched())
     return sure[pairs]
-
-
-def _remember(library: Library, known: Mapping[str, Searched]) -> None:
-    """Unless the library is being written or cannot be."""
-    with contextlib.suppress(LibraryBusy, LibraryNotWritable, OSError):
-        if library.catalog.file.writable:
-            library.near.write(known)
-            return
-        with Library.writing(library.folder) as writing:
-            writing.near.write(known)
 
 
 def _equal(photos: Sequence[DupeFacts], sure: Indexes) -> Indexes:
@@ -108,11 +123,13 @@ def _equal(photos: Sequence[DupeFacts], sure: Indexes) -> Indexes:
     return np.array([*few, *many], np.int64).reshape(-1, 2)
 
 
-def _turned(photos: Sequence[DupeFacts], sure: Indexes, turn: int) -> Indexes:
+def _turned(photos: Sequence[DupeFacts], sure: Indexes, memory: _Memory) -> dict[int, Indexes]:
+    """By turn, as `_near` finds them."""
     hashed = sure[[bool(photos[k].turn) for k in sure]] if len(sure) else sure
-    plain = hash_array([photos[k].turn for k in hashed])
-    pairs, _ = pairs_between(plain, turned_hashes(plain, turn), TURN_BITS)
-    return hashed[pairs]
+    search = TurnedSearch(hash_array([photos[k].turn for k in hashed]), TURN_BITS, memory.of("turn"))
+    found = {turn: hashed[pairs] for turn, pairs in search.pairs().items()}
+    memory.keep("turn", search.searched())
+    return found
 
 
 def _by_words(photos: Sequence[DupeFacts]) -> Indexes:

@@ -42,7 +42,7 @@ class Search:
     def __init__(self, hashes: npt.NDArray[np.uint8], threshold: int, known: Searched | None = None) -> None:
         self._words, self._first, self._stars = collapse(hashes, threshold)
         self._threshold, self._known = threshold, known
-        self._place = _places(known.words, self._words) if known else np.empty(0, np.int64)
+        self._place = places(known.words, self._words) if known else np.empty(0, np.int64)
         self._new = np.ones(len(self._words), bool)
         self._new[self._place[self._place >= 0]] = False
         self._found: list[Indexes] = []
@@ -98,18 +98,11 @@ class Search:
 
     def _against_all(self, new: Indexes) -> Iterator[tuple[Indexes, Distances]]:
         """Pairs of these and any other. Half of the bits tell nearly all that are too far apart."""
-        limit, columns = min(self._threshold, 255), np.ascontiguousarray(self._words[:, :2].T)
-        for top in range(0, len(new), _ROWS):
-            mine = new[top : top + _ROWS]
-            rows = columns[:, mine, None]
-            for left in range(0, len(self._words), _COLUMNS):
-                others = columns[:, None, left : left + _COLUMNS]
-                count = np.bitwise_count(rows[0] ^ others[0]) + np.bitwise_count(rows[1] ^ others[1])
-                i, j = np.nonzero(count <= limit)
-                i, j = mine[i], j + left
-                once = ~self._new[j] | (i < j)
-                if once.any():
-                    yield self._near(i[once], j[once])
+        for row, j in half_near(self._words[new], self._words, self._threshold):
+            i = new[row]
+            once = ~self._new[j] | (i < j)
+            if once.any():
+                yield self._near(i[once], j[once])
 
     def _near(self, i: Indexes, j: Indexes) -> tuple[Indexes, Distances]:
         distances = bits_between(self._words, i, j)
@@ -117,7 +110,18 @@ class Search:
         return np.sort(np.stack([i[kept], j[kept]], axis=1), axis=1), distances[kept]
 
 
-def _places(known: Bits, words: Bits) -> Indexes:
+def half_near(rows: Bits, words: Bits, threshold: int) -> Iterator[tuple[Indexes, Indexes]]:
+    """Positions in `rows` and in `words` of hashes that differ by so few bits in their first half, tile by tile."""
+    limit, mine, others = min(threshold, 255), rows[:, :2].T, np.ascontiguousarray(words[:, :2].T)
+    for top in range(0, len(rows), _ROWS):
+        part = np.ascontiguousarray(mine[:, top : top + _ROWS, None])
+        for left in range(0, len(words), _COLUMNS):
+            tile = others[:, None, left : left + _COLUMNS]
+            i, j = np.nonzero(np.bitwise_count(part[0] ^ tile[0]) + np.bitwise_count(part[1] ^ tile[1]) <= limit)
+            yield i + top, j + left
+
+
+def places(known: Bits, words: Bits) -> Indexes:
     """Where in `words` each of `known` is; -1 where it is not (or is taken for new, as two that share a mix may be)."""
     if not len(words):
         return np.full(len(known), -1, np.int64)

@@ -29,6 +29,9 @@ TURNS = (
 )
 # Its own inverse is every one but 5 and 6, which are each other's.
 QUARTER, OTHER_QUARTER = 5, 6
+INVERSE = {turn: {QUARTER: OTHER_QUARTER, OTHER_QUARTER: QUARTER}.get(turn, turn) for turn in range(8)}
+# Of pairs in both orders: one that is turned by one quarter is in the other order turned by the other.
+TOLD = tuple(turn for turn in range(1, 8) if turn != OTHER_QUARTER)
 
 
 def turn_hash(gray: npt.NDArray[np.uint8]) -> bytes:

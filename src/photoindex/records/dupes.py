@@ -73,11 +73,15 @@ class DupeFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Searched:
-    """Hashes, uint64 (u, 4), all pairs of which up to `threshold` bits apart are known: positions, int64 (m, 2)."""
+    """Hashes, uint64 (u, 4), all pairs of which up to `threshold` bits apart are known: positions, int64 (m, 2).
+
+    `turns`: of a search for turned hashes how the second of each pair must be turned to meet the first, uint8 (m,).
+    """
 
     words: npt.NDArray[np.uint64]
     pairs: npt.NDArray[np.int64]
     threshold: int
+    turns: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ _DAMAGED = (
 )
 
 
+_TURNS = 8  # ways to turn and mirror a picture, the first of which leaves it as it is
+
+
 class NearFile:
     """The file of one library. Kinds of hashes are told apart by name."""
 
@@ -38,10 +41,7 @@ class NearFile:
         """By kind; nothing where there is no file, or it is damaged or of another form."""
         with contextlib.suppress(*_DAMAGED), np.load(self.path) as saved:
             kinds = [name.removesuffix(" hashes") for name in saved.files if name.endswith(" hashes")]
-            return {
-                kind: _sound(Searched(saved[f"{kind} hashes"], saved[f"{kind} pairs"], int(saved[f"{kind} threshold"])))
-                for kind in kinds
-            }
+            return {kind: _sound(_read(saved, kind)) for kind in kinds}
         return {}
 
     def write(self, kinds: Mapping[str, Searched]) -> None:
@@ -52,6 +52,7 @@ class NearFile:
         for kind, known in kinds.items():
             arrays |= {f"{kind} hashes": known.words, f"{kind} pairs": known.pairs}
             arrays[f"{kind} threshold"] = np.array(known.threshold)
+            arrays |= {} if known.turns is None else {f"{kind} turns": known.turns}
         try:
             with part.open("wb") as stream:
                 np.savez(stream, allow_pickle=False, **arrays)
@@ -69,11 +70,21 @@ class NearFile:
             self.path.unlink(missing_ok=True)
 
 
+def _read(saved: Any, kind: str) -> Searched:
+    turns = saved[f"{kind} turns"] if f"{kind} turns" in saved.files else None
+    return Searched(saved[f"{kind} hashes"], saved[f"{kind} pairs"], int(saved[f"{kind} threshold"]), turns)
+
+
 def _sound(known: Searched) -> Searched:
     """Raises ValueError where it is not what `write` writes."""
     words, pairs = known.words, known.pairs
     if words.dtype != np.uint64 or words.shape[1:] != (4,) or pairs.dtype != np.int64 or pairs.shape[1:] != (2,):
         raise ValueError
     if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(words):
+        raise ValueError
+    turns = known.turns
+    if turns is None:
+        return known
+    if turns.dtype != np.uint8 or turns.shape != pairs.shape[:1] or not np.isin(turns, np.arange(1, _TURNS)).all():
         raise ValueError
     return known
