@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from photoindex.cli.models import app
-from photoindex.errors import ModelBroken, ModelMissing, UsageError
+from photoindex.errors import ModelBroken, ModelMissing, RegistryInvalid, UsageError
 from photoindex.models.registry import load_registry
 
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB: more than one chunk
@@ -46,6 +46,27 @@ def test_list_shows_a_table(home: Path) -> None:
     output = CliRunner().invoke(app, ["list"]).stdout
     line = next(line for line in output.splitlines() if line.startswith("yunet-sface"))
     assert re.search(r"faces +39 MB +no +permissive", line)
+
+
+def test_no_size_of_photoindexs_own_models_is_unknown(home: Path) -> None:
+    rows = json.loads(CliRunner().invoke(app, ["list", "--format", "json"]).stdout)
+    assert all(row["bytes"] is not None or row["bytes_about"] for row in rows)
+    shown = CliRunner().invoke(app, ["list"]).stdout
+    assert re.search(r"siglip2-b-32-256 +embedding +~1.5 GB +no", shown)
+    assert "?" not in shown
+
+
+def test_a_size_that_is_known_about_or_not_at_all_says_so(home: Path) -> None:
+    (home / "w.bin").write_bytes(WEIGHTS)
+    files = f'files = [{{ name = "w.bin", url = "{(home / "w.bin").as_uri()}" }}]\n'
+    blocks = (f"[models.one]\n{FACES}about_mb = 12\n{files}", f"[models.two]\n{FACES}{files}")
+    (home / "models.toml").write_text("".join(blocks))
+    shown = CliRunner().invoke(app, ["list"]).stdout
+    assert re.search(r"one +faces +~12 MB +no", shown)
+    assert re.search(r"two +faces +\? +no", shown)
+    (home / "models.toml").write_text(blocks[0].replace("12", "0"))
+    with pytest.raises(RegistryInvalid, match="about_mb: must be a whole number from 1"):
+        CliRunner().invoke(app, ["list"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("option", [(), ("--licence",)])

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 
 class PhotoindexError(Exception):
     """{}"""
@@ -114,26 +116,49 @@ class DiskGone(RootEmpty):
     """{} is empty, but {:,} pictures were known there, on a disk of its own. Is it unplugged? Nothing was changed; use --accept-missing if they are really gone."""
 
 
-class UnknownStep(PhotoindexError):
-    """No step is called {!r}. There are: {}."""
+class UnknownName(PhotoindexError):
+    """Nothing is called {!r}. {}"""
 
     exit_code = 17
+    list_all = ""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        """What was meant among the `known` names is said; where that cannot be told, all of them."""
+        names = list(known)
+        meant = _meant(name, names)
+        guess = f"Did you mean {' or '.join(meant)}?{self.list_all}"
+        super().__init__(name, guess if meant else f"There are: {', '.join(names)}.")
 
 
-class UnknownProfile(PhotoindexError):
-    """No profile is called {!r}. There are: {}."""
+def _meant(name: str, known: Sequence[str]) -> list[str]:
+    """Up to three names that are nearly as was typed, or hold that as a part."""
+    from difflib import get_close_matches
 
-    exit_code = 17
+    asked, spelt = name.casefold(), {each.casefold(): each for each in known}
+    near = get_close_matches(asked, spelt, 3, 0.7)
+    near = near or ([each for each in spelt if asked in each][:3] if len(asked) > 2 else [])
+    return [spelt[each] for each in near]
+
+
+class UnknownStep(UnknownName):
+    """No step is called {!r}. {}"""
+
+
+class UnknownProfile(UnknownName):
+    """No profile is called {!r}. {}"""
 
 
 class ProfileGone(UnknownProfile):
     """This library's profile {!r} is in no models file. Give its file with --models, or a --profile of: {}."""
 
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        PhotoindexError.__init__(self, name, ", ".join(known))
 
-class UnknownModel(PhotoindexError):
-    """No model is called {!r}. There are: {}."""
 
-    exit_code = 17
+class UnknownModel(UnknownName):
+    """No model is called {!r}. {}"""
+
+    list_all = " `photoindex models list` shows all."
 
 
 class ModelMissing(PhotoindexError):
@@ -188,6 +213,10 @@ class PhotoNotFound(PhotoindexError):
     """No photo matches {!r}. Give a path, or at least six characters of a SHA-256."""
 
     exit_code = 24
+
+
+class PhotoNotScanned(PhotoNotFound):
+    """{} is there, but not in this library. `photoindex scan FOLDER` takes in the folder that it lies in, and `photoindex failures` says what could not be read."""
 
 
 class PictureUnreadable(PhotoindexError):

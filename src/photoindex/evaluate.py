@@ -86,7 +86,8 @@ def read_questions(path: Path, root: Path | None = None) -> list[Question]:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {path}: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"Cannot read {path}: {why}.") from error
     rows = csv.DictReader(io.StringIO(text, newline=""))
     missing = {"query", "relevant_files"}.difference(rows.fieldnames or ())
     if missing:

@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep photos and library there. [default: a temporary folder]")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A new or empty folder that keeps photos and library. [default: a temporary one]"
+        ),
     ] = None,
 ) -> None:
     """Build a small library of real pictures, then scan it, search it and list its duplicates."""
@@ -34,8 +37,8 @@ def _run_demo(folder: Path) -> None:
     from photoindex.demo import make_photos
     from photoindex.errors import UsageError
 
-    if (folder / "photos").exists():
-        raise UsageError(f"{folder / 'photos'} is there already. Name an empty folder.")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already, and no empty folder. Name a new one: the demo fills it.")
     count = make_photos(folder / "photos")
     typer.echo(
         f"Made {count} pictures in {folder / 'photos'}: photos from installed packages, some drawn, some copies."

@@ -80,13 +80,19 @@ def show(
 
 def _meant(library: Library, photo: str) -> tuple[int, str]:
     """The photo at a path, whose SHA-256 begins so, or the only one with a file of that name."""
-    from photoindex.errors import PhotoNotFound
+    from photoindex.errors import PhotoNotFound, PhotoNotScanned
 
     found = library.queries
-    for text in (os.path.abspath(Path(photo).expanduser()), photo):
+    path = os.path.abspath(Path(photo).expanduser())
+    for text in (path, photo):
         with contextlib.suppress(PhotoNotFound):
             return found.find(text)
-    return found.find_named(photo)
+    try:
+        return found.find_named(photo)
+    except PhotoNotFound:
+        if os.path.isfile(path):
+            raise PhotoNotScanned(path) from None
+        raise
 
 
 def failures(

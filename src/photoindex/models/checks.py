@@ -69,7 +69,7 @@ def check_values(where: str, block: Mapping[str, Any], fail: Fail) -> None:
             fail(where, key, "must not be empty or hold control characters")
     if not all(part.isidentifier() for part in block.get("package", "a").split(".")):
         fail(where, "package", f"{block['package']!r} is not the name of a Python package")
-    for key in ("input_size", "width"):
+    for key in ("input_size", "width", "about_mb"):
         if key in block and block[key] < 1:
             fail(where, key, f"must be a whole number from 1, not {block[key]}")
     for key, value in block.get("thresholds", {}).items():

@@ -20,7 +20,8 @@ Installed = Literal["yes", "no", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model and whether it can be used. `bytes`: of the download, None where models.toml does not say."""
+    """A model and whether it can be used. `bytes`: of the download, None where models.toml does not say exactly;
+    `bytes_about`: about how many, where it says only that."""
 
     spec: ModelSpec
     installed: Installed
@@ -28,6 +29,7 @@ class ModelState:
     problem: str | None
     bytes: int | None
     profiles: tuple[str, ...]
+    bytes_about: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ def state_of(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelStat
     except ModelBroken as error:
         installed, problem = "broken", str(error)
     profiles = tuple(name for name, used in registry.profiles.items() if spec.name in used.values())
-    return ModelState(spec, installed, path, problem, download_bytes(spec), profiles)
+    exact = download_bytes(spec)
+    about = spec.about_mb * 10**6 if exact is None and spec.about_mb is not None else None
+    return ModelState(spec, installed, path, problem, exact, profiles, about)
 
 
 def details_of(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelDetails:

@@ -25,7 +25,7 @@ _KEYS: Mapping[str, type] = {
     **dict.fromkeys(("task", "architecture", "licence", "package", "path", "source", "revision", "note"), str),
     **dict.fromkeys(("files", "runtimes"), list),
     **dict.fromkeys(("thresholds", "options", "memory"), dict),
-    **dict.fromkeys(("input_size", "width"), int),
+    **dict.fromkeys(("input_size", "width", "about_mb"), int),
     "commercial": bool,
 }
 _NEEDED = ("task", "architecture", "licence", "commercial")
@@ -43,13 +43,13 @@ class Registry:
     def model(self, name: str) -> ModelSpec:
         """Raises UnknownModel."""
         if name not in self.models:
-            raise UnknownModel(name, ", ".join(self.models))
+            raise UnknownModel(name, self.models)
         return self.models[name]
 
     def for_profile(self, profile: str) -> Mapping[Task, ModelSpec]:
         """The profile's model for each task it names. Raises UnknownProfile."""
         if profile not in self.profiles:
-            raise UnknownProfile(profile, ", ".join(self.profiles))
+            raise UnknownProfile(profile, self.profiles)
         return {task: self.models[name] for task, name in self.profiles[profile].items()}
 
 

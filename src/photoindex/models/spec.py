@@ -51,7 +51,8 @@ class ModelSpec:
     `det`, `rec` and `cls` name the files of OCR and face models, `embedding`, `vocabulary` (an absolute path),
     `template` and `scoring` belong to zero-shot tags;
     `input_size` in pixels; `width` of the vectors; `licence` an SPDX id or a sentence; `memory` where its block says
-    what it takes (`models.memory.memory_of` estimates it otherwise).
+    what it takes (`models.memory.memory_of` estimates it otherwise); `about_mb`: about how many megabytes its files
+    take, where the exact size of one is not published.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     memory: MemoryNeeds | None = None
+    about_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

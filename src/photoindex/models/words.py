@@ -31,7 +31,9 @@ def read_categories(path: Path = CATEGORIES) -> Mapping[str, tuple[str, ...]]:
     """The tags of each category. Raises RegistryInvalid where the file is not of that form."""
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise RegistryInvalid(path, "toml", "cannot be read", error.strerror) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RegistryInvalid(path, "toml", "syntax", str(error)) from error
     for name, tags in table.items():
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):

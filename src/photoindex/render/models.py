@@ -25,10 +25,14 @@ def state_object(state: ModelState) -> dict[str, Any]:
         "problem": state.problem,
         "profiles": list(state.profiles),
         "note": spec.note,
+        "bytes_about": state.bytes_about,
     }
 
 
-MODEL_COLUMNS = ("name", "task", "licence", "commercial", "bytes", "installed", "path", "problem", "profiles", "note")
+MODEL_COLUMNS = (
+    *("name", "task", "licence", "commercial", "bytes", "installed", "path", "problem", "profiles", "note"),
+    "bytes_about",
+)
 CHECKED_COLUMNS = ("model", "path", "verdict", "sha256", "expected")
 
 
@@ -42,7 +46,7 @@ def _print_states(states: Sequence[ModelState], licence: bool) -> None:
         rows = [[s.spec.name, "yes" if s.spec.commercial else "no", s.spec.licence] for s in states]
         _print_names(["name", "commercial", "licence"], rows)
         return
-    rows = [[s.spec.name, s.spec.task, _download(s.bytes), s.installed, ", ".join(s.profiles)] for s in states]
+    rows = [[s.spec.name, s.spec.task, _download(s), s.installed, ", ".join(s.profiles)] for s in states]
     _print_names(["name", "task", "size", "here", "profiles"], rows)
 
 
@@ -63,11 +67,14 @@ def _print_names(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     target.print(table)
 
 
-def _download(count: int | None) -> str:
-    """Three digits at most, so that the table fits 80 columns; - where nothing is to be fetched."""
+def _download(state: ModelState) -> str:
+    """Three digits at most, so that the table fits 80 columns; - where nothing is to be fetched, ~ where it is not
+    known to the byte, ? where it is not known at all."""
+    count = state.bytes if state.bytes is not None else state.bytes_about
     if count is None:
         return "?"
-    return f"{count / 1e9:.1f} GB" if count >= 995e6 else f"{count / 1e6:.0f} MB" if count else "-"
+    shown = f"{count / 1e9:.1f} GB" if count >= 995e6 else f"{count / 1e6:.0f} MB" if count else "-"
+    return shown if state.bytes is not None else f"~{shown}"
 
 
 def details_object(details: ModelDetails) -> dict[str, Any]:
@@ -119,6 +126,7 @@ def _facts(details: ModelDetails) -> list[tuple[str, str]]:
         ("licence", f"{spec.licence}; commercial use {'allowed' if spec.commercial else 'not allowed'}"),
         ("note", spec.note),
         ("source", " @ ".join(text for text in (spec.source, spec.revision) if text)),
+        ("download", _download(state) if spec.files and not spec.package else ""),
         ("installed", state.installed + kind),
         ("folder", place),
         ("made from it", ", ".join(f"{form.path.name} ({size(form.bytes)})" for form in details.forms)),

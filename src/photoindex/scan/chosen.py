@@ -26,7 +26,7 @@ def chosen_models(library: Library, registry: Registry, profile: str | None = No
     settings = library.catalog.settings()
     name = settings.get(PROFILE, DEFAULT_PROFILE)
     if name not in registry.profiles:
-        raise ProfileGone(name, ", ".join(registry.profiles))
+        raise ProfileGone(name, registry.profiles)
     models = dict(registry.for_profile(name))
     return models | {task: registry.model(name) for task, name in choices_in(settings).items()}
 

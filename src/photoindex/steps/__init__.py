@@ -100,7 +100,7 @@ def choose_steps(names: Sequence[str] | None) -> list[StepSpec]:
     """The steps called `names` (all that are not optional when None) in running order. Raises UnknownStep."""
     for name in names or ():
         if name not in STEPS:
-            raise UnknownStep(name, ", ".join(STEPS))
+            raise UnknownStep(name, STEPS)
     return [spec for spec in STEPS.values() if (not spec.optional if names is None else spec.name in names)]
 
 
