@@ -144,3 +144,24 @@ def test_the_command_asks_shows_and_never_touches_a_photo(scanned: Shell, pictur
     assert scanned("status", "--format", "json").json["files"] == 0
     assert {path: path.stat() for path in pictures.rglob("*") if path.is_file()} == photos
     assert scanned.scan(pictures, code=1)["analysed"] == 12  # as if they were new
+
+
+def test_files_of_the_same_bytes_that_a_query_did_not_name_are_told_before_anything_is_asked(
+    scanned: Shell, pictures: Path
+) -> None:
+    said = scanned("forget", "name:large.jpg", "--dry-run")
+    assert said.text.count("large.jpg\n") == 2
+    assert "To be forgotten: 2 files, and all that is known of 1 photo" in said.err
+    assert "1 file of these holds the same bytes as another: a query finds photos" in said.err
+    assert scanned("forget", "name:large.jpg", "--dry-run", "--format", "json").json["copies"] == 1
+    assert "same bytes" not in scanned("forget", "format:gif", "--dry-run").err
+    assert "same bytes" not in scanned("forget", "--root", pictures, "--dry-run").err
+
+
+def test_what_names_the_photos_is_told_and_nothing_to_forget_is(scanned: Shell) -> None:
+    scanned("collections", "create", "mine")
+    scanned("collections", "add", "mine", "--query", "format:gif")
+    assert " 1 collection names them: that is kept.\n" in scanned("forget", "in:mine", "--dry-run").err
+    assert " 1 collection names them: that goes too.\n" in scanned("forget", "in:mine", "--decisions", "--dry-run").err
+    assert "names them" not in scanned("forget", "format:webp", "--dry-run").err
+    assert "There is nothing to forget" in scanned("forget", "--missing").err

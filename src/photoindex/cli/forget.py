@@ -75,16 +75,33 @@ def _chosen(
 
 
 def _summary(what: Forgetting, decisions: bool) -> str:
+    if not (what.paths or what.folders):
+        return "There is nothing to forget: the library knows no such file."
     files, photos = _counted(len(what.paths), "file"), _counted(len(what.photos), "photo")
     told = [f"{files}, and all that is known of {photos} that no other file holds"]
     told += [f"{_counted(len(what.folders), 'folder')} of scans"] if what.folders else []
     text = "To be forgotten: " + "; ".join(told) + "."
+    if what.copies:
+        text += (
+            f" {_counted(what.copies, 'file')} of these hold{_s(what.copies)} the same bytes as another: a query finds"
+        )
+        text += " photos, whichever of their files it met, and all files of a photo are forgotten."
     if what.present:
         text += f" {_counted(what.present, 'file')} still there, which a scan of the folder brings back."
-    said = _counted(what.collections, "collection") + " and " + _counted(what.decisions, "decision")
-    if what.collections or what.decisions:
-        text += f" {said} speak of them" + (", which goes too." if decisions else ", which is kept.")
-    return text
+    return text + _words_of(what, decisions)
+
+
+def _words_of(what: Forgetting, decisions: bool) -> str:
+    """What the user said of them, and whether it stays."""
+    said = [_counted(n, word) for n, word in ((what.collections, "collection"), (what.decisions, "decision")) if n]
+    if not said:
+        return ""
+    one = what.collections + what.decisions
+    return f" {' and '.join(said)} name{_s(one)} them: that {'goes too' if decisions else 'is kept'}."
+
+
+def _s(count: int) -> str:
+    return "s" if count == 1 else ""
 
 
 def _counted(count: int, word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from photoindex.errors import UsageError
@@ -20,7 +20,8 @@ from photoindex.store.library import Library
 class Forgetting:
     """What would be forgotten: `paths` of files, and the `photos` (SHA-256) of which no other file is known; `present`:
     how many of those files are there. `folders`: scanned folders that are forgotten with their files; `collections`
-    and `decisions`: how many of them speak of these photos, which stays unless that is to go too."""
+    and `decisions`: how many of them speak of these photos, which stays unless that is to go too; `copies`: of photos
+    that were asked for, how many files hold the same bytes as another of these files and so go with it."""
 
     paths: tuple[str, ...]
     photos: tuple[str, ...]
@@ -28,11 +29,13 @@ class Forgetting:
     folders: tuple[str, ...] = ()
     collections: int = 0
     decisions: int = 0
+    copies: int = 0
 
 
 def forgetting_photos(library: Library, photo_ids: Sequence[int]) -> Forgetting:
     """All files of these photos."""
-    return _forgetting(library, of_photos(library.catalog.file, photo_ids))
+    what = _forgetting(library, of_photos(library.catalog.file, photo_ids))
+    return replace(what, copies=len(what.paths) - len(what.photos))
 
 
 def forgetting_files(library: Library, root: Path | None = None) -> Forgetting:
