@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Shell
-from photoindex.errors import ProfileGone, UnknownModel, UnknownProfile, UnknownStep
+from photoindex.errors import LibraryNotFound, ProfileGone, UnknownModel, UnknownProfile, UnknownStep
 from photoindex.models.registry import load_registry
 from photoindex.render.text import hung, width_of
 from photoindex.steps import STEPS
+from photoindex.store.library import Library
 from terminal import on_terminal
 
 
@@ -97,3 +98,31 @@ def test_a_file_that_is_not_there_is_named_once(scanned: Shell, tmp_path: Path) 
         assert said.count("absent.file") == 1
         assert "No such file or directory" in said
         assert "Errno" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("show", "~nobody-at-all/a.jpg"), 24),
+        (("forget", "--root", "~nobody-at-all"), 2),
+        (("status", "--library", "~nobody-at-all/library"), 10),
+        (("models", "import", "~nobody-at-all"), 26),
+        (("scan", "~nobody-at-all"), 15),
+        (("scan", "photos", "--log-file", "~nobody-at-all/x.log"), 30),
+        (("search", "format:gif", "--sheet", "~nobody-at-all/x.html"), 2),
+    ],
+)
+def test_the_home_of_a_user_there_is_not_is_a_name_like_any_other(
+    scanned: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert "~nobody-at-all" in scanned(*command, code=code).err
+
+
+def test_python_may_name_a_library_as_text(tmp_path: Path) -> None:
+    with Library.writing(str(tmp_path / "library")) as library:
+        assert library.folder == tmp_path / "library"
+    assert Library.open(str(tmp_path / "library")).queries.status().files == 0
+    with pytest.raises(LibraryNotFound):
+        Library.open(str(tmp_path / "none"))

@@ -34,8 +34,8 @@ def read_settings(
     """
     env = os.environ if env is None else env
     home = env.get("PHOTOINDEX_HOME")
-    data = Path(home).expanduser() if home else platformdirs.user_data_path(APP, appauthor=False)
-    config = Path(home).expanduser() if home else platformdirs.user_config_path(APP, appauthor=False)
+    data = Path(os.path.expanduser(home)) if home else platformdirs.user_data_path(APP, appauthor=False)
+    config = Path(os.path.expanduser(home)) if home else platformdirs.user_config_path(APP, appauthor=False)
     name = library or env.get("PHOTOINDEX_LIBRARY") or "default"
     is_path = os.sep in name or name.startswith((".", "~"))
     return Settings(
@@ -63,4 +63,4 @@ def _chosen_models(option: str | None, env: Mapping[str, str]) -> Path | None:
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))
+    return Path(os.path.abspath(os.path.expanduser(path)))

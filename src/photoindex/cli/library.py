@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,7 +82,7 @@ def _meant(library: Library, photo: str) -> tuple[int, str]:
     from photoindex.errors import PhotoNotFound, PhotoNotScanned
 
     found = library.queries
-    path = os.path.abspath(Path(photo).expanduser())
+    path = os.path.abspath(os.path.expanduser(photo))
     for text in (path, photo):
         with contextlib.suppress(PhotoNotFound):
             return found.find(text)

@@ -41,7 +41,7 @@ def listening(command: str, log_file: str | None, verbose: int, folders: Sequenc
     """
     handlers: list[logging.Handler] = []
     if log_file is not None:
-        handlers.append(LogFile(_outside(Path(log_file).expanduser().absolute(), folders)))
+        handlers.append(LogFile(_outside(Path(os.path.expanduser(log_file)).absolute(), folders)))
     if verbose:
         handlers.append(Spoken(_LEVELS[min(verbose, 2)]))
     with _attached(handlers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def export(
     if not specs:
         raise UsageError("There is nothing to export: no files of models were pulled. See `photoindex models list`.")
     with progress_bars() as progress:
-        moved = export_models(specs, models_dir, folder.expanduser(), progress)
+        moved = export_models(specs, models_dir, Path(os.path.expanduser(folder)), progress)
     _print_moved(moved)
     note(f"On the other machine: photoindex models import {folder.name}")
 
@@ -94,7 +95,7 @@ def import_(
 
     registry, models_dir = read_registry(models)
     with progress_bars() as progress:
-        moved = import_models(registry, folder.expanduser(), models_dir, names or (), progress)
+        moved = import_models(registry, Path(os.path.expanduser(folder)), models_dir, names or (), progress)
     good = [each for each in moved if each.problem is None]
     for each in good:
         _finish(locate(registry, registry.model(each.model), models_dir))

@@ -246,7 +246,7 @@ def _opened(folder: Path, dry_run: bool) -> Iterator[Library]:
 
 def _check_home(home: Path, folders: list[str]) -> None:
     for folder in folders:
-        if home == Path(folder).expanduser().absolute():
+        if home == Path(os.path.expanduser(folder)).absolute():
             raise UsageError(f"{folder} is the library itself. Choose another place with --library.")
 
 

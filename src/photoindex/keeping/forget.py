@@ -42,7 +42,7 @@ def forgetting_files(library: Library, root: Path | None = None) -> Forgetting:
     """The files that are missing; with `root` all files below that folder. Raises UsageError where it is unknown."""
     if root is None:
         return _forgetting(library, missing(library.catalog.file))
-    path = os.path.abspath(root.expanduser())
+    path = os.path.abspath(os.path.expanduser(root))
     inside = path.rstrip(os.sep) + os.sep
     folders = tuple(f for f in library.queries.status().roots if f == path or f.startswith(inside))
     files = below(library.catalog.file, path)

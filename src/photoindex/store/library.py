@@ -44,13 +44,14 @@ class Library:
     Open one with `Library.open(folder)` to ask, or inside `Library.writing(folder)` to change it.
     """
 
-    def __init__(self, folder: Path, writable: bool = False) -> None:
-        self.folder = folder
-        self.catalog = Catalog(folder / "catalog.duckdb", writable)
+    def __init__(self, folder: Path | str, writable: bool = False) -> None:
+        self.folder = Path(folder)
+        self.catalog = Catalog(self.folder / "catalog.duckdb", writable)
 
     @classmethod
-    def open(cls, folder: Path) -> Library:
+    def open(cls, folder: Path | str) -> Library:
         """A library for reading. Raises LibraryNotFound."""
+        folder = Path(folder)
         if is_pending(folder):
             with writer_lock(folder):
                 pass
@@ -60,8 +61,9 @@ class Library:
 
     @classmethod
     @contextlib.contextmanager
-    def writing(cls, folder: Path) -> Iterator[Library]:
+    def writing(cls, folder: Path | str) -> Iterator[Library]:
         """The library as its only writer, made or upgraded where needed. Raises LibraryBusy and others."""
+        folder = Path(folder)
         with writer_lock(folder), lasting("lock_acquired", "lock_released", library=str(folder)):
             library = cls(folder, writable=True)
             library.catalog.file.create()

@@ -29,7 +29,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'sha256-{}'; base-uri 'n
 def sheet_path(name: str) -> Path:
     """Where the user wants a page. Raises UsageError for a name that is none of a page, and for a file that is there
     and no contact sheet: it might be anything."""
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--sheet writes a page: give it a name like {path.stem or 'photos'}.html.")
     try:
