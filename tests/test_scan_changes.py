@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from conftest import QUICK, Shell, draw
 from photoindex.config import read_settings
 from photoindex.models.registry import load_registry
 from photoindex.records import Problem
 from photoindex.scan import ScanOptions, scan
 from photoindex.scan.options import ScanProgress
+from photoindex.store import vectors
 from photoindex.store.library import Library
+from photoindex.store.vectors import DOCUMENTS
 from scan_state import XMP, found, ledger, status
 
 # --- what changed on disk -------------------------------------------------------------------------------------------
@@ -29,6 +33,24 @@ def test_a_renamed_file_and_a_renamed_folder_keep_everything_unread(run: Shell, 
     assert found(run, "france", "--camera", "kamera") == [str(photos / "france" / "paris.jpg")]
     assert found(run, "beach") == [str(photos / "beach small.gif")]  # its former name is forgotten
     assert status(run)["files"] == 12
+
+
+def test_a_scan_leaves_few_texts_outside_of_the_index_though_nothing_was_read(
+    run: Shell, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search reads what the index lacks text by text, and a renamed folder gives each of its photos another one."""
+
+    def outside() -> int:
+        documents = run.open().vectors.snapshot(DOCUMENTS)
+        return int(documents.stats.index_stats("text_idx")["num_unindexed_rows"])
+
+    run.scan(photos, code=1)
+    assert outside() > 5  # few: an index of so few pays for nobody
+    monkeypatch.setattr(vectors, "_MAX_UNINDEXED", 5)
+    (photos / "2023").rename(photos / "2024")
+    assert run.scan(photos)["analysed"] == 0
+    assert outside() == 0
+    assert run("search", "2024", "--mode", "keyword", "--count").text == "7\n"
 
 
 def test_a_photo_renamed_together_with_its_sidecar_is_not_read_again(run: Shell, photos: Path) -> None:

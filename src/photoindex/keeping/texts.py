@@ -29,5 +29,6 @@ def mend_texts(library: Library) -> Iterator[Repaired]:
     """Write what is due or stale, and bring new rows into the index and its list of words up to date."""
     make_texts_due(library.catalog.file, stale_documents(library))
     written = write_due_documents(library)
+    library.vectors.compact()
     if written:
         yield Repaired("documents_written", "wrote the searchable texts of photos anew", written)

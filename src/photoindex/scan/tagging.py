@@ -95,6 +95,7 @@ def apply_thresholds(library: Library, registry: Registry, models_dir: Path) -> 
         parts = list(library.tag_scores.derive_all(name))
         done.append(Applied(name, sum(p for p, _ in parts), sum(c for _, c in parts), stale=fresh is None))
     write_due_documents(library)
+    library.vectors.compact()
     return done
 
 
