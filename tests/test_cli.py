@@ -283,6 +283,22 @@ def test_a_library_named_before_the_command_is_that_of_the_command(filled: Shell
     assert filled("--library", tmp_path / "none", "collections", "list", *given, "--format", "json").json == []
 
 
+def test_a_short_command_leaves_the_collector_of_garbage_as_it_found_it(filled: Shell) -> None:
+    script = """
+import gc, sys
+from photoindex.cli import lean, main
+before, during = gc.get_threshold(), []
+import photoindex.search
+photoindex.search.find = lambda *_: during.append(gc.get_threshold()) or sys.exit(3)
+sys.argv = ["photoindex", "search", "x"]
+try: main()
+except SystemExit as end: print(end.code, during[0][0] > 100 * before[0], gc.get_threshold() == before)
+"""
+    env = {**os.environ, "PHOTOINDEX_LIBRARY": str(filled.folder)}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    assert ran.stdout == "3 True True\n", ran.stderr
+
+
 def test_a_short_command_ends_at_once_with_all_that_it_had_to_do(filled: Shell) -> None:
     script = """
 import atexit, os, sys

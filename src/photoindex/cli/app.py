@@ -10,7 +10,7 @@ import typer
 import photoindex
 from photoindex.cli.commands import FILES, Commands
 from photoindex.cli.crash import DEBUG, remembering, report_crash
-from photoindex.cli.lean import end_soon, open_closed_streams
+from photoindex.cli.lean import end_soon, open_closed_streams, usual_collector
 from photoindex.cli.native import show_native_crashes
 from photoindex.cli.options import LibraryOption
 from photoindex.cli.upgrades import tell_of_upgrades
@@ -67,7 +67,7 @@ def _everywhere(command: Any, library: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line. Exit codes: 0, 1 done with problems, 2 usage or crash, 10 and up errors, 130 Ctrl-C."""
-    with remembering() as recent:
+    with usual_collector(), remembering() as recent:
         try:
             app()
         except QueryInvalid as error:
