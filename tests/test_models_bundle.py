@@ -365,7 +365,7 @@ def test_verify_tells_a_file_that_cannot_be_read(here: Machine, monkeypatch: pyt
     def fail(*_: object) -> str:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("photoindex.models.verify._hash", fail)
+    monkeypatch.setattr("photoindex.models.verify.sha256_of", fail)
     assert verdicts(here, "packed") == {"rec.onnx": "unreadable"}
 
 

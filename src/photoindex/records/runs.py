@@ -34,8 +34,8 @@ class RunStep:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A scan as the library remembers it. Times are UTC; those of a killed one reach to what it saved last, and are None
-    where it had saved nothing.
+    """A scan as the library remembers it. Times are UTC; those of a killed one reach to what it saved last, and are
+    None where it had saved nothing.
 
     `seconds` by stage, as in ScanReport; `versions` of the packages it ran with; `error`: why it failed. What a
     photoindex before this noted less of is None or empty.
