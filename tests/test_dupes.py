@@ -18,7 +18,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from conftest import Shell, draw, exif
+from conftest import Shell, draw, exif, shell
 from photoindex.search.filtering import NEAR_BITS
 from photoindex.store.library import Library
 
@@ -60,10 +60,13 @@ def movie(taken: datetime, seconds: int) -> bytes:
     return struct.pack(">I4s4s", 12, b"ftyp", b"qt  ") + struct.pack(">I4s", 8 + len(mvhd), b"moov") + mvhd
 
 
-@pytest.fixture
-def scanned(run: Shell, drawn: Path) -> Shell:
-    run.scan(drawn)
-    return run
+@pytest.fixture(scope="module")
+def _scanned(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose library has them; `scanned` copies it for each test."""
+    home = tmp_path_factory.mktemp("scanned dupes")
+    with pytest.MonkeyPatch.context() as patch:
+        shell(home, patch).scan(drawn)
+    return home
 
 
 def names(group: dict[str, Any]) -> list[str]:
