@@ -166,7 +166,15 @@ def test_missing_weights_come_with_each_command_once() -> None:
     ]
     [finding] = check_models(facts, 50 * GB)
     assert (finding.code, finding.level, finding.commands) == ("weights_missing", "warning", (pull,))
+    assert finding.advice == "Fetch them (about 2.0 GB), then scan again:"
     assert "no_room_for_weights" in levels(check_models(facts, GB))
+    facts += [
+        ModelFacts("faces", "buffalo", "missing", "x", "photoindex models pull buffalo"),
+        ModelFacts("captions", "blip", "missing", "x", "pip install blip"),
+    ]
+    [finding] = check_models(facts, 50 * GB)
+    assert finding.commands == ("photoindex models pull siglip buffalo", "pip install blip")
+    assert "about" not in finding.advice  # one of the sizes is not known
 
 
 def test_a_model_whose_files_are_damaged_and_one_whose_form_deviates() -> None:

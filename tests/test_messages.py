@@ -126,3 +126,9 @@ def test_python_may_name_a_library_as_text(tmp_path: Path) -> None:
     assert Library.open(str(tmp_path / "library")).queries.status().files == 0
     with pytest.raises(LibraryNotFound):
         Library.open(str(tmp_path / "none"))
+
+
+def test_tags_apply_says_that_no_photo_was_tagged_yet(scanned: Shell) -> None:
+    ran = scanned("tags", "apply")
+    assert (ran.text, ran.err.count("No photo was tagged yet")) == ("", 1)
+    assert scanned("tags", "apply", "--format", "json").json == []

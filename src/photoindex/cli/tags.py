@@ -125,6 +125,8 @@ def apply_thresholds(
     with Library.writing(settings.library) as writing:
         done = apply_all(writing, registry_of(settings), settings.models_dir)
     print_applied(done, output)
+    if not done and not without:
+        note("No photo was tagged yet: there is nothing to choose from. `photoindex status` shows what was done.")
     for model in done:
         if model.stale:
             note(f"The lists of {model.model} are not on this machine: its thresholds are those last applied.")

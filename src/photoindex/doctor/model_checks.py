@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from photoindex.doctor.models import ModelFacts
 from photoindex.doctor.records import Finding, Level
 
+_PULL = "photoindex models pull "
 _GB, _MB = 10**9, 10**6
 
 
@@ -31,7 +32,7 @@ def _finding(level: Level, code: str, message: str, advice: str = "", *commands:
 def _missing(missing: Sequence[ModelFacts]) -> Finding:
     tasks = ", ".join(facts.task for facts in missing if not facts.stand_in)
     poorer = [f"{facts.task} with {facts.stand_in}" for facts in missing if facts.stand_in]
-    known = [facts.bytes for facts in missing if facts.bytes]
+    known = [facts.bytes for facts in missing if facts.bytes is not None]
     size = f" (about {_said(sum(known))})" if len(known) == len(missing) else ""
     does = [*([f"skip {tasks}"] if tasks else []), *([f"do {' and '.join(poorer)}"] if poorer else [])]
     text = f"Weights are not installed, so scans {' and '.join(does)}."
@@ -39,8 +40,11 @@ def _missing(missing: Sequence[ModelFacts]) -> Finding:
 
 
 def _commands(missing: Sequence[ModelFacts]) -> list[str]:
-    """The command of each model; two that need the same one say it once."""
-    return list(dict.fromkeys(facts.command for facts in missing if facts.command))
+    """One that fetches all that can be fetched, and what else is to be done, each command once."""
+    commands = dict.fromkeys(facts.command for facts in missing if facts.command)
+    pulled = [command.removeprefix(_PULL) for command in commands if command.startswith(_PULL)]
+    others = [command for command in commands if not command.startswith(_PULL)]
+    return [*([_PULL + " ".join(pulled)] if pulled else []), *others]
 
 
 def _room(missing: Sequence[ModelFacts], free: int | None) -> list[Finding]:

@@ -42,7 +42,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model of a task. `state`: installed, missing or broken; `bytes` of its download where known.
+    """The model of a task. `state`: installed, missing or broken; `bytes` of its download where known, perhaps about.
 
     `stand_in`: a model that comes along and does the task until this one is installed.
 
@@ -100,6 +100,8 @@ def failure_of(installed: InstalledModel, runtime: str) -> str:
 
 def _read(registry: Registry, spec: ModelSpec, models_dir: Path) -> ModelFacts:
     size = download_bytes(spec)
+    if size is None and spec.about_mb is not None:
+        size = spec.about_mb * 10**6
     try:
         installed = locate(registry, spec, models_dir)
     except (ModelMissing, ModelBroken) as error:

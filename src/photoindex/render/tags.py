@@ -38,8 +38,9 @@ def print_applied(applied: Sequence[Applied], output: ObjectFormat) -> None:
     if output is ObjectFormat.json:
         print_json(applied)
         return
-    cells = [(item.model, f"{item.photos:,}", f"{item.changed:,}") for item in applied]
-    print_table(["model", "photos", "changed"], cells, right=("photos", "changed"))
+    if applied:
+        cells = [(item.model, f"{item.photos:,}", f"{item.changed:,}") for item in applied]
+        print_table(["model", "photos", "changed"], cells, right=("photos", "changed"))
 
 
 def _rounded(value: float | None) -> float | None:
