@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from photoindex.pure.tiers import TONE
 from photoindex.pure.turns import turned_pixels
 from photoindex.records import Look, Uint8Image
 
@@ -29,6 +30,7 @@ _RATIO = 0.8  # Lowe's: a match must be this much nearer than the second best
 _PIXELS_OFF = 3.0
 _LEAST_OVERLAP = 2500  # pixels
 _LEAST_MARGIN, _PLAIN = 0.02, 6.0  # share of the picture; standard deviation of a channel
+_BLEEDS = 2  # pixels at the edge of a picture into which a frame round the other bleeds
 _TILE = 15
 _SMOOTHED = 4.0  # pixels: what is left of a difference is of colours and brightness, not of lost detail
 _SPOT, _INSIDE = 9, 0.95  # side of a window in pixels; share of it that must lie where both are
@@ -90,6 +92,8 @@ def _placed(a: SmallPicture, b: SmallPicture) -> Look | None:
     inside = np.asarray(cv2.warpAffine(np.full(b.pixels.shape[:2], 255, np.uint8), matrix, (width, height))) > 250
     if inside.sum() < _LEAST_OVERLAP:
         return None
+    # What lies beside the overlap must not tell them apart.
+    laid = np.where(inside[:, :, None], laid, _retoned(a.pixels, laid, inside))
     area = abs(float(np.linalg.det(matrix[:, :2]))) * b.pixels.shape[0] * b.pixels.shape[1]
     return Look(
         whole=False,
@@ -126,13 +130,16 @@ def _is_plain_margin(pixels: Uint8Image, inside: Mask) -> bool:
 
 def _halved(a: Uint8Image, b: Uint8Image, inside: Mask) -> tuple[Uint8Image, Uint8Image, Mask]:
     """Both at half their size, as `_laid_on` compares them, and where to compare: away from the edge of the overlap,
-    beyond which is nothing."""
+    and from that of the picture."""
     import cv2
 
     size = (max(8, a.shape[1] // 2), max(8, a.shape[0] // 2))
     one, other = (np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.uint8) for p in (a, b))
     mask = cv2.resize(inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return one, other, np.asarray(cv2.erode(mask, np.ones((13, 13), np.uint8), borderValue=1)) > 0
+    where = np.asarray(cv2.erode(mask, np.ones((13, 13), np.uint8), borderValue=1)) > 0
+    inner = np.zeros_like(where)
+    inner[_BLEEDS:-_BLEEDS, _BLEEDS:-_BLEEDS] = True
+    return one, other, where & inner
 
 
 def _place(a: SmallPicture, b: SmallPicture) -> tuple[npt.NDArray[np.float64] | None, int]:
@@ -167,14 +174,16 @@ def _sound(matrix: npt.NDArray[np.float64]) -> bool:
 def _agreement(a: Uint8Image, b: Uint8Image, where: Mask) -> dict[str, Any]:
     import cv2
 
-    gray_a, gray_b = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) for p in (a, b))
-    fine_a, fine_b = _fine(gray_a), _fine(gray_b)
+    fine_a, fine_b = _fine(a), _fine(b)
     if not where.any():
         return {"correlation": 0.0, "agreement": 0.0, "colour": 255.0, "texture": 0.0}
-    spot, noise = _contradicted(fine_a, fine_b, where)
     apart = np.where(where[:, :, None], a.astype(np.float32) - b.astype(np.float32), 0.0)
     share = np.maximum(cv2.GaussianBlur(where.astype(np.float32), (0, 0), _SMOOTHED), 1e-6)[where]
     tone = np.abs(cv2.GaussianBlur(apart, (0, 0), _SMOOTHED)[where] / share[:, None]).mean()
+    fines = [(fine_a, fine_b)]
+    if tone >= TONE:  # detail that went with the tones was not taken out
+        fines += [(_fine(_retoned(a, b, where)), fine_b), (fine_a, _fine(_retoned(b, a, where)))]
+    spot, noise = min(_contradicted(*pair, where) for pair in fines)
     return {
         "correlation": round(_correlation(fine_a[where], fine_b[where]), 3),
         "agreement": round(_tiles_alike(fine_a, fine_b, where), 3),
@@ -208,10 +217,30 @@ def _lost(mine: Uint8Image, other: Uint8Image) -> float:
     return max(shares)
 
 
-def _fine(gray: Gray) -> Gray:
+def _retoned(a: Uint8Image, b: Uint8Image, where: Mask) -> Uint8Image:
+    """`a` with the colours and brightness of `b`: for each channel the rising curve that best leads from one to the
+    other (isotonic regression), as brightening, contrast and most filters are. What lies on one of them only is too
+    little to bend a curve."""
+    from scipy.optimize import isotonic_regression
+
+    retoned = np.empty_like(a)
+    for channel in range(3):
+        levels, tones = a[:, :, channel], b[:, :, channel][where]
+        weights = np.bincount(levels[where], minlength=256)
+        sums = np.bincount(levels[where], tones, minlength=256)
+        there = np.flatnonzero(weights)
+        curve = isotonic_regression(sums[there] / weights[there], weights=weights[there]).x
+        # Levels beyond those met, such as a frame's, stay as far from them as they are.
+        there, curve = (np.concatenate([[n[0] - 256], n, [n[-1] + 256]]) for n in (there, curve))
+        retoned[:, :, channel] = np.interp(np.arange(256), there, curve).clip(0, 255).round()[levels]
+    return retoned
+
+
+def _fine(pixels: Uint8Image) -> Gray:
     """Detail of 2 to 10 pixels."""
     import cv2
 
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine: Gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), 1.0) - cv2.GaussianBlur(gray, (0, 0), 4.0), np.float32)
     return fine
 

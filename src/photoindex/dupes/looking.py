@@ -23,7 +23,7 @@ from photoindex.steps.opencv_guard import require_opencv
 from photoindex.store.library import Library
 
 # Raised when the way of looking changes: what was remembered then counts for nothing.
-VERSION = 6
+VERSION = 7
 _SIDE = 400
 _DECODED_SIDE = 600
 _KEPT = 384  # small pictures, about 0.6 MB each with their corners

@@ -36,7 +36,7 @@ _TEXTURE = 1.0  # below this nothing is left in a thumbnail but the noise of its
 _INSIDE = 0.93  # one picture lies within the other; two that overlap only were taken apart
 _LEAST_SHARE = 0.3  # a smaller part of a picture is a detail of it, not a copy
 _WHOLE = 0.985
-_TONE = 5.0  # mere copies reach 4.3 (another colour space), the faintest filter 6.1
+TONE = 5.0  # mere copies reach 4.5 (another colour space), the faintest filter 6.1
 # What was put in or taken out is as strong as this, and stands out from what compression and blur did elsewhere. On the
 # real pictures measured, mere copies reach 1.6 (JPEG of quality 10 reaches 3.8), another small label 7.4 and more.
 _SPOT, _STANDS_OUT = 4.0, 110.0
@@ -124,7 +124,7 @@ def edits(look: Look) -> tuple[str, ...]:
         found.append("one has a frame")
     elif not look.whole and min(look.covers_a, look.covers_b) < _WHOLE - 0.015 * (abs(look.angle) >= 0.5):
         found.append(f"one shows {100 * min(look.covers_a, look.covers_b):.0f} % of the other")
-    if look.tone >= _TONE:
+    if look.tone >= TONE:
         found.append("other colours or brightness")
     if look.spot >= _SPOT and _stands_out(look):
         found.append("something in it differs")
