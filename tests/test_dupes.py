@@ -19,6 +19,8 @@ from filelock import FileLock
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from conftest import Shell, draw, exif, shell
+from photoindex.dupes.find import known_photos
+from photoindex.dupes.options import DupeOptions
 from photoindex.search.filtering import NEAR_BITS
 from photoindex.store.library import Library
 
@@ -455,3 +457,17 @@ def test_mistakes_with_against_say_what_to_do(scanned: Shell, drawn: Path, tmp_p
 def test_a_misspelt_command_of_dupes_is_told_from_a_folder(scanned: Shell) -> None:
     assert "did you mean `dupes apply`" in scanned("dupes", "aply", "plan.json", code=2).err
     assert "did you mean" not in scanned("dupes", "/somewhere", code=2).err
+
+
+def test_of_several_files_of_a_photo_one_in_the_folders_asked_for_stands_for_it(run: Shell, sound: Path) -> None:
+    (sound / "z").mkdir()
+    (sound / "large.jpg").rename(sound / "z" / "large.jpg")
+    run.scan(sound)
+
+    def first(*folders: Path) -> str:
+        _, files = known_photos(run.open(), DupeOptions(folders=tuple(map(str, folders))))
+        (copies,) = (rows for rows in files.values() if len(rows) > 1)
+        return copies[0].path
+
+    assert first() == first(sound / "2023") == str(sound / "2023" / "copy of large.jpg")
+    assert first(sound / "z") == str(sound / "z" / "large.jpg")

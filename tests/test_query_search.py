@@ -46,6 +46,18 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 # --- the shell ------------------------------------------------------------------------------------------------------
 
 
+def test_of_several_files_of_a_photo_the_one_that_was_asked_for_is_shown(scanned: Shell, pictures: Path) -> None:
+    copy, large = pictures / "2023" / "copy of large.jpg", pictures / "large.jpg"
+
+    def shown(*query: str) -> list[str]:
+        return scanned("search", *KEYWORD, "--format", "paths", *query).text.splitlines()
+
+    assert shown("name:large*") == shown("large", "name:large*") == shown("-path:trip", "name:large*") == [str(large)]
+    assert shown("large", "name:copy*") == shown("name:copy* OR name:nothing") == [str(copy)]
+    assert set(shown("large")) & {str(copy), str(large)} == {str(copy)}  # the first by name
+    assert scanned("random", "name:large*", "--format", "paths").text == f"{large}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

@@ -47,13 +47,17 @@ def dupes(library: Library, options: DupeOptions = DEFAULTS) -> list[Group]:
 
 def known_photos(library: Library, options: DupeOptions) -> tuple[list[DupeFacts], Files]:
     """The hashed photos that have a present file, large enough, and those files by photo id. Files below a folder that
-    cannot be reached just now are `offline`."""
+    cannot be reached just now are `offline`. The first stands for the others where copies are not asked for: it is one
+    in reach, and in the folders that are asked for, where there is one."""
     photos = library.likeness.facts()
     files: dict[int, list[PhotoRow]] = {}
     away = partial(unreachable, limit_s=_ANSWER_S)
     for row in library.queries.file_rows(away):  # after the facts: a scan beside us adds photos, it takes none away
         if row.bytes >= options.min_size:
             files.setdefault(row.photo_id, []).append(row)
+    for rows in files.values():
+        if len(rows) > 1:
+            rows.sort(key=lambda row: (row.offline, bool(options.folders) and not is_below(row.path, options.folders)))
     return [photo for photo in photos if photo.photo_id in files], files
 
 

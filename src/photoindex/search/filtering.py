@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from fnmatch import translate
 from typing import assert_never, cast
 
 import numpy as np
@@ -20,6 +18,7 @@ from photoindex.pure.query.tree import And, Dates, Field, Near, Node, Not, Numbe
 from photoindex.pure.query.values import bounds, interval
 from photoindex.pure.screenshots import SCREENS, is_screenshot_name
 from photoindex.pure.words import FIELD_END
+from photoindex.search.naming import path_test
 from photoindex.store.filters import Finder
 from photoindex.store.library import Library
 from photoindex.store.vectors import DOCUMENTS
@@ -91,7 +90,8 @@ class Filtering:
             case "caption":
                 return Among(_with_words(self._finder.texts("caption"), tokens(text)))
             case "path" | "name":
-                return Among(_at_paths(self._finder.paths(), text, glob, whole=field.name == "path"))
+                fits = path_test(text, glob, whole=field.name == "path")
+                return Among({photo_id for photo_id, path in self._finder.paths() if fits(path)})
             case "in" if key_of(text) in self._collections:
                 return Among(self._collections[key_of(text)])
         what = "people" if field.name == "person" else "collections"
@@ -209,22 +209,6 @@ def _holds(text: str, words: Sequence[str], in_order: bool, first_field: bool) -
 def _with_words(texts: Iterable[tuple[int, str]], words: Sequence[str]) -> list[int]:
     joined = f" {' '.join(words)} "
     return [photo_id for photo_id, text in texts if joined in f" {document(text)} "]
-
-
-def _at_paths(paths: Iterable[tuple[int, str]], text: str, glob: bool, *, whole: bool) -> set[int]:
-    """Photos of the files whose path, or name, contains the text, or is what the pattern describes."""
-    asked = _one_spelling(text)
-    pattern = re.compile(translate(asked.replace("[", "[[]"))) if glob else None
-    found = set()
-    for photo_id, path in paths:
-        name = _one_spelling(path if whole else os.path.basename(path))
-        if pattern.match(name) if pattern else asked in name:
-            found.add(photo_id)
-    return found
-
-
-def _one_spelling(text: str) -> str:
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def _alike(text: str, names: Iterable[str]) -> list[str]:

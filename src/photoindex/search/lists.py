@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,11 +36,13 @@ class Asked:
 
     `texts`: the words to rank by; of several, each photo counts by the one it fits best. `among`: the photos that
     pass the filters, newest first; None where there is no filter. `terms`: instead of texts, a sum of meanings.
+    `fits`: of several files of a photo, the one with the highest is shown, see `search.naming`.
     """
 
     texts: tuple[str, ...]
     among: Collection[int] | None = None
     terms: tuple[Term, ...] = ()
+    fits: Callable[[str], int] = lambda _: 0
 
 
 @dataclass(frozen=True, slots=True)

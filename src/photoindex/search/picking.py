@@ -10,6 +10,7 @@ from photoindex.models.registry import Registry
 from photoindex.pure.query import Node, combine, parse
 from photoindex.pure.query.tree import Field, Not, Text
 from photoindex.records import Found
+from photoindex.search.naming import fields_fitted
 from photoindex.search.options import SearchOptions
 from photoindex.search.ranking import listed
 from photoindex.search.run import chosen
@@ -33,4 +34,4 @@ def pick(
     tree = combine(parse(query) if isinstance(query, str) else query, [there])
     ids = sorted(chosen(library, tree, registry, models_dir, options))
     drawn = random.Random(seed).sample(ids, min(count, len(ids)))  # noqa: S311 - nobody's secret
-    return listed(library, Chosen(drawn), SearchOptions(limit=0))
+    return listed(library, Chosen(drawn), SearchOptions(limit=0), fields_fitted(tree))

@@ -38,7 +38,7 @@ def _ranked(library: Library, asked: Asked, lists: Mapping[str, RankedList], opt
     total = len(ranked)
     if options.everything:
         ranked += _fused(lists, options, lambda answer: answer.photo_id not in kept)
-    shown = _shown(library, ranked, options)
+    shown = _shown(library, ranked, options, asked.fits)
     why = reasons(library, asked, lists, [row.photo_id for _, row in shown]) if options.explain else {}
     hits = tuple(
         Hit(place, score, row, why.get(row.photo_id, ()), matches[row.photo_id], row.photo_id in kept)
@@ -48,10 +48,12 @@ def _ranked(library: Library, asked: Asked, lists: Mapping[str, RankedList], opt
     return Found(hits, total, more, len(matches) - total)
 
 
-def listed(library: Library, photo_ids: Chosen, options: SearchOptions) -> Found:
-    """Photos that only pass filters, in the order they come in."""
+def listed(
+    library: Library, photo_ids: Chosen, options: SearchOptions, fits: Callable[[str], int] = lambda _: 0
+) -> Found:
+    """Photos that only pass filters, in the order they come in. `fits`: see `Asked`."""
     first = photo_ids.first(options.limit + _SPARE if options.limit and options.sort == "relevance" else 0)
-    shown = _shown(library, [(photo_id, 0.0) for photo_id in first], options)
+    shown = _shown(library, [(photo_id, 0.0) for photo_id in first], options, fits)
     return Found(tuple(Hit(place, 0.0, row) for place, (_, row) in enumerate(shown, 1)), len(photo_ids))
 
 
@@ -99,13 +101,15 @@ def _answers(lists: Mapping[str, RankedList]) -> Iterable[Answer]:
     return (answer for ranked in lists.values() for answer in ranked.answers.answers)
 
 
-def _shown(library: Library, ranked: Scored, options: SearchOptions) -> list[tuple[float, PhotoRow]]:
+def _shown(
+    library: Library, ranked: Scored, options: SearchOptions, fits: Callable[[str], int]
+) -> list[tuple[float, PhotoRow]]:
     """Scores and rows of the hits in the order asked for; ids that the catalog does not know are dropped.
 
     Photos of folders that cannot be reached are marked: they are found all the same, but cannot be opened.
     """
     read = ranked[: options.limit + _SPARE] if options.limit and options.sort == "relevance" else ranked
-    rows = library.queries.rows([photo_id for photo_id, _ in read], partial(unreachable, limit_s=_ANSWER_S))
+    rows = library.queries.rows([photo_id for photo_id, _ in read], partial(unreachable, limit_s=_ANSWER_S), fits)
     known = [(score, rows[photo_id]) for photo_id, score in read if photo_id in rows]
     if options.sort == "date":
         known.sort(key=lambda hit: hit[1].taken_at or datetime.min, reverse=True)

@@ -15,6 +15,7 @@ from photoindex.search.asking import Question, ask
 from photoindex.search.collected import Within
 from photoindex.search.lists import Asked, Models, ranked_lists
 from photoindex.search.meaning import known_photo
+from photoindex.search.naming import fields_fitted
 from photoindex.search.options import Mode, SearchOptions
 from photoindex.search.ranking import listed, rank
 from photoindex.store.library import Library
@@ -79,11 +80,12 @@ def _ask(
 
 
 def _answered(library: Library, question: Question, models: Models, options: SearchOptions) -> Found:
+    fits = fields_fitted(question.plan.where)
     if not question.ranks:
-        return listed(library, question.among or Chosen(), options)
+        return listed(library, question.among or Chosen(), options, fits)
     if question.plan.terms:
         options = replace(options, mode=_mode_of_sums(options))
-    asked = Asked(question.plan.texts, question.among, question.plan.terms)
+    asked = Asked(question.plan.texts, question.among, question.plan.terms, fits)
     return rank(library, asked, ranked_lists(library, asked, models, options), options)
 
 

@@ -97,13 +97,16 @@ class Queries:
         """For several questions to one state of the catalog, which is opened once for them."""
         return self._file.read()
 
-    def rows(self, photo_ids: Sequence[int], away: Away = _none) -> dict[int, PhotoRow]:
+    def rows(
+        self, photo_ids: Sequence[int], away: Away = _none, fits: Callable[[str], int] = lambda _: 0
+    ) -> dict[int, PhotoRow]:
         """One row a photo: the first of its files that is present and in reach, else one that is away, else a missing
-        one."""
+        one; but before all else the file whose path `fits` best."""
         found = self._rows(_ROWS, photo_ids)
         gone = away({row.root for row in found})
         rows: dict[int, PhotoRow] = {}
-        for row in sorted(found, key=lambda row: (row.missing, row.root in gone, encode_path(row.path))):
+        order = {row.path: (-fits(row.path), row.missing, row.root in gone, encode_path(row.path)) for row in found}
+        for row in sorted(found, key=lambda row: order[row.path]):
             rows.setdefault(row.photo_id, row)
         return {i: replace(row, offline=True) if row.root in gone else row for i, row in rows.items()}
 
