@@ -95,6 +95,19 @@ def which_makes(base: Path, patch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         yield made
 
 
+@pytest.fixture(name="make")
+def make_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Setting]]:
+    """Makes a `Setting` for a target."""
+    with which_makes(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture(name="setting")
+def quarantine_setting(make: Callable[..., Setting]) -> Setting:
+    """One for the quarantine."""
+    return make()
+
+
 class Setting:
     """A kept file, an identical one with a sidecar, and, unless only `equals` are wanted, a near one; and the plan.
 

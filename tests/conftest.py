@@ -22,7 +22,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image, ImageDraw
 
-from kept_library import _kept, made, packed  # noqa: F401 - fixtures for all tests
+from applying import make_settings, quarantine_setting  # noqa: F401 - fixtures for all tests
+from kept_library import _kept, made, packed  # noqa: F401
 from photoindex.store.library import Library
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))  # for scenes.py

@@ -5,28 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from applying import OF_EQUALS, TARGETS, Setting, sha256, tree, which_makes
+from applying import OF_EQUALS, TARGETS, Setting, sha256, tree
 from photoindex.dupes import ApplyOptions, apply_plan
 from photoindex.errors import UsageError
 from photoindex.store.library import Library
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Setting]]:
-    with which_makes(tmp_path, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def setting(make: Callable[..., Setting]) -> Setting:
-    return make()
 
 
 @pytest.mark.parametrize("to", TARGETS)

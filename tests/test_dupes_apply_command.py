@@ -8,24 +8,18 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from applying import Setting, tree, which_makes
+from applying import Setting, tree
 from conftest import Shell, draw
 from photoindex.dupes.cloning import UNKNOWN
 from photoindex.dupes.journal import Act, Journal
 from photoindex.pure.plans import plan_object
 from photoindex.store.library import Library
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Setting]]:
-    with which_makes(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def test_the_commands(run: Shell, tmp_path: Path) -> None:

@@ -13,25 +13,13 @@ from typing import Any
 import pytest
 
 from apply_faults import Faults, Killed, kill
-from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, tree, which_makes
+from applying import OF_EQUALS, TARGETS, Setting, contents, sha256, tree
 from photoindex import saved
 from photoindex.dupes import applied_runs
 from photoindex.dupes.journal import Journal
 from photoindex.errors import LibraryNotWritable
 from photoindex.keeping.leftovers import unfinished_applies
 from photoindex.store.library import Library
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Setting]]:
-    with which_makes(tmp_path, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def setting(make: Callable[..., Setting]) -> Setting:
-    return make()
-
 
 # -- faults: tests/test_dupes_crashes.py tries every step of every target
 
