@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from photoindex.records import Problem
 
-_RETRY = "then scan again with --retry-failed."
+_RETRY = "then scan again."
 _AGAIN = "Copy it again from the camera, the phone or a backup."
 MESSAGES = {
     "empty_file": "The file is empty (0 bytes). Copy it again from where it came from, or delete it.",

@@ -25,10 +25,11 @@ def print_checked(
         )
         return
     print_repaired(repaired)
+    rows = []
     for finding in findings:
-        print_table(["", ""], [(finding.level, visible(finding.message))])
-        if finding.advice and finding.level != "ok":
-            print_table(["", ""], [("", visible(finding.advice))])
+        advice = f"\n{visible(finding.advice)}" if finding.advice and finding.level != "ok" else ""
+        rows.append((finding.level, visible(finding.message) + advice))
+    print_table(["", ""], rows)
 
 
 def print_repaired(repaired: Sequence[Repaired]) -> None:
