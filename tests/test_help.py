@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from conftest import Shell
+from conftest import Shell, shell
 from photoindex.cli.app import app
 from photoindex.cli.plain_help import _first_sentence
 from photoindex.pure.keep import DEFAULT_RULES
@@ -26,13 +26,15 @@ def _unspaced(text: str) -> str:
     return "".join(text.split())
 
 
-@pytest.fixture
-def helps(run: Shell, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, ...], tuple[Any, str]]:
+@pytest.fixture(scope="module")
+def helps(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], tuple[Any, str]]:
     """Each command and what its --help prints on a terminal of 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-    every = dict(_commands(typer.main.get_command(app)))
-    assert len(every) > 50
-    return {words: (command, run(*words, "--help").text) for words, command in every.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        run = shell(tmp_path_factory.mktemp("home"), patch)
+        patch.setenv("COLUMNS", "80")
+        every = dict(_commands(typer.main.get_command(app)))
+        assert len(every) > 50
+        return {words: (command, run(*words, "--help").text) for words, command in every.items()}
 
 
 def test_no_help_is_cut_or_wider_than_80_columns(helps: dict[tuple[str, ...], tuple[Any, str]]) -> None:
