@@ -175,7 +175,7 @@ def test_a_killed_scan_is_told_of_once(run: Shell, photos: Path) -> None:
     assert (ran.text + ran.err).count(KILLED) == 1
 
 
-@pytest.mark.parametrize(("columns", "lacking"), [(80, {"photos/s", "folders"}), (200, set())])
+@pytest.mark.parametrize(("columns", "lacking"), [(80, {"photos/s", "folders"}), (400, set())])
 def test_on_a_terminal_no_date_of_a_scan_is_broken(run: Shell, photos: Path, columns: int, lacking: set[str]) -> None:
     with Library.writing(run.folder) as library:
         library.runs.start("0", [str(photos)], "fast", {"command": "scan", "versions": {}})
