@@ -83,7 +83,9 @@ def import_file(
         if writing.decisions.read():
             keep_words(writing, "import")  # a later decision takes the place of an earlier one
         taken = import_decisions(writing, value)
-    note(f"Took {taken} of {len(value['decisions'])} decisions; the others were known.")
+    given = len(value["decisions"])
+    rest = "" if taken == given else "; the rest was known"
+    note(f"Took {taken} of {given} {'decision' if given == 1 else 'decisions'}{rest}.")
 
 
 @decisions.command()
