@@ -119,6 +119,15 @@ def test_something_differs_where_it_stands_out_from_what_compression_did() -> No
         assert edits(replace(SAME, spot=spot, noise=noise, agreement=agreement)) == expected
 
 
+def test_whole_pictures_that_are_far_apart_by_their_hash_and_differ_in_something_have_other_words() -> None:
+    differing = replace(SAME, spot=7.4, noise=0.05)
+    assert tier(BARE, BARE, Evidence(40, differing)) == "edited"  # something laid over a photo
+    assert tier(BARE, BARE, Evidence(42, differing)) == "similar"  # a screen of the same layout
+    assert tier(BARE, BARE, Evidence(42, SAME)) == "re-encoded"
+    for done in ({"tone": 30.0}, {"turn": 2}, {"whole": False, "covers_b": 0.8}, {"frame": "a"}):
+        assert tier(BARE, BARE, Evidence(120, replace(differing, **done))) == "edited"
+
+
 def test_lossless_files_of_one_size_with_other_pixels_are_no_mere_copies() -> None:
     png, bmp = replace(BARE, format="PNG"), replace(BARE, format="BMP")
     for other in (png, bmp):

@@ -29,6 +29,7 @@ RAW_FORMATS = frozenset({
     "NRW", "ORF", "PEF", "RAF", "RAW", "RW2", "RWL", "SR2", "SRF", "SRW", "X3F",
 })
 # fmt: on
+DIFFERS = "something in it differs"
 # Copies of any kind agree by 0.95 and more on the real pictures measured, other pictures by less than 0.3.
 _DETAIL, _PARTS = 0.9, 0.8
 _NEARLY_EQUAL = 0.98
@@ -42,6 +43,9 @@ TONE = 5.0  # mere copies reach 4.5 (another colour space), the faintest filter 
 _SPOT, _STANDS_OUT = 4.0, 110.0
 _EVERYWHERE = 0.6  # noise of mere copies reaches 0.44, that of pages full of other text 0.9
 _PARTS_ALIKE = 0.985  # nor do mere copies that reach that spot have fewer parts alike
+# Screens and pages of one layout agree in all but their words, and these in all but their letters. Whole pictures with
+# something laid over them are at most 32 PDQ bits apart, real ones 18; drawn screens whose lines all differ, 46 to 126.
+_OTHER_WORDS_PDQ = 40
 # What keeps every pixel: copies of one size have equal ones, and cannot be re-encoded. (GIF has too few colours.)
 _LOSSLESS = ("PNG", "BMP")
 # Equal pixels give thumbnails and hashes that differ by no more than ways of decoding differ.
@@ -75,10 +79,17 @@ def relation(a: DupeFacts, b: DupeFacts, paths_a: Iterable[str], paths_b: Iterab
             return BURST if in_burst(a, b) else SIMILAR
         if (_has_pages(a) or _has_pages(b)) and not _is_same_animation(a, b):
             return SIMILAR
+        if _has_other_words(seen.look, seen.distance):
+            return SIMILAR
         return EDITED if edits(seen.look) or _has_lost_pixels(a, b, seen) else RE_ENCODED
     if in_burst(a, b) and _looks_related(seen):
         return BURST
     return SIMILAR if _is_similar(seen) else None
+
+
+def _has_other_words(look: Look, distance: int) -> bool:
+    """Whether two screens or pages are of one layout, which agrees, and say something else."""
+    return look.whole and distance > _OTHER_WORDS_PDQ and edits(look) == (DIFFERS,)
 
 
 def _has_lost_pixels(a: DupeFacts, b: DupeFacts, seen: Evidence) -> bool:
@@ -127,7 +138,7 @@ def edits(look: Look) -> tuple[str, ...]:
     if look.tone >= TONE:
         found.append("other colours or brightness")
     if look.spot >= _SPOT and _stands_out(look):
-        found.append("something in it differs")
+        found.append(DIFFERS)
     return tuple(found)
 
 
