@@ -269,3 +269,11 @@ def test_a_library_whose_profile_no_models_file_defines_asks_for_that_file(scann
     (run.home / "models.toml").unlink()
     for command in (("scan", scanned / "photos", "--dry-run"), ("models", "use")):
         assert "This library's profile 'tiny' is in no models file" in run(*command, code=17).err
+
+
+def test_texts_that_a_run_killed_at_its_end_has_left_are_written_though_nothing_else_is_due(run: Shell) -> None:
+    with Library.writing(run.folder) as library:
+        library.catalog.make_documents_due()
+    assert run.open().catalog.documents_due()
+    assert run("models", "use", "tiny-clip", "--format", "json").json["report"] is None
+    assert run.open().catalog.documents_due() == []

@@ -14,6 +14,7 @@ from photoindex.models.registry import Registry
 from photoindex.models.spec import ZERO_SHOT, ModelSpec, Task
 from photoindex.records import ModelChange, ScanReport
 from photoindex.scan.chosen import choose_model, chosen_models
+from photoindex.scan.documents import write_due_documents
 from photoindex.scan.options import ScanOptions
 from photoindex.scan.run import scan
 from photoindex.scan.steps import resolve_steps
@@ -69,6 +70,8 @@ def use_model(
         and any(due_photos(library, registry, models_dir, task) for task in tasks)
     ):
         report = scan(library, there, registry, models_dir, replace(options, steps=tasks))
+    if report is None:
+        write_due_documents(library)  # which a run that was killed at its very end has left
     return Used(
         chosen={task: model.name for task, model in chosen.items()},
         change=pending_change(library, registry, models_dir),
