@@ -13,7 +13,16 @@ from photoindex.runtimes.candidates import Candidate
 from photoindex.runtimes.ladder import Ladder, Limits
 from photoindex.runtimes.session import Interrupted
 
-SOON = Limits(load_s=0.2, first_s=0.2, run_s=0.2, factor=0.0)
+SOON = Limits(load_s=0.5, first_s=0.5, run_s=0.5, factor=0.0)
+
+
+@pytest.fixture(autouse=True)
+def nobody_stuck():
+    """What a test before let hang has come back by now."""
+    deadline = time.monotonic() + 120
+    while stuck_threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not stuck_threads()
 
 
 class Doubling:
@@ -128,13 +137,12 @@ def test_what_is_no_number_never_leaves_the_ladder():
 
 def test_a_runtime_that_hangs_is_left_behind_and_neither_used_nor_closed_again():
     release = threading.Event()
-    rungs = Rungs(fast_gpu=after(1, lambda _: release.wait(20) and None), slow_cpu=None)
+    rungs = Rungs(fast_gpu=after(1, lambda _: release.wait(100) and None), slow_cpu=None)
     ladder = rungs.climb(limits=SOON)
     same(ladder.run(x()))
-    before = stuck_threads()
     same(ladder.run(x()))
     assert ladder.runtime == "slow-cpu"
-    assert stuck_threads() == before + 1
+    assert stuck_threads() == 1
     assert "did not come back" in rungs.told[0]
     assert not rungs.opened[0].closed
     ladder.close()
@@ -143,20 +151,19 @@ def test_a_runtime_that_hangs_is_left_behind_and_neither_used_nor_closed_again()
 
 def test_once_all_have_hung_none_is_opened_or_run_again():
     release = threading.Event()
-    rungs = Rungs(fast_gpu=lambda _: release.wait(20) and None)
+    rungs = Rungs(fast_gpu=lambda _: release.wait(100) and None)
     ladder = rungs.climb(limits=SOON)
-    before = stuck_threads()
     for _ in range(3):
         with pytest.raises(RuntimeUnavailable, match="did not come back"):
             ladder.run(x())
-    assert (len(rungs.opened), rungs.opened[0].runs, stuck_threads()) == (1, [4], before + 1)
+    assert (len(rungs.opened), rungs.opened[0].runs, stuck_threads()) == (1, [4], 1)
     release.set()
 
 
 def test_one_that_hangs_while_it_loads_is_passed_over():
     release = threading.Event()
     rungs = Rungs(slow_cpu=None)
-    rungs.candidates.insert(0, Candidate("fast-gpu", lambda: release.wait(20)))
+    rungs.candidates.insert(0, Candidate("fast-gpu", lambda: release.wait(100)))
     ladder = rungs.climb(limits=SOON)
     assert ladder.runtime == "slow-cpu"
     assert "did not come back" in ladder.failures["fast-gpu"]
