@@ -13,7 +13,7 @@ from photoindex.scan.steps import Steps
 from photoindex.scan.task import DECODE_VERSION, Task
 from photoindex.store.library import Library
 
-_ANSWER_S = 2.0  # how long a network folder may take to answer before the sidecars there are left out
+_ANSWER_S = 2.0  # how long a network folder may take to answer before what is read with the sidecars there stays due
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,33 @@ def make_plan(
                 tasks.append(Task(file, names, photo_id))
             else:
                 stored.append(Picture(file, sha256, {}, (), names))
-    tasks = _with_sidecars(library, tasks, {c.root for c in compared}, changed)
+    of_sidecars = frozenset(s.name for s in steps.specs if s.name == "metadata" or "metadata" in s.needs)
+    tasks = _with_sidecars(library, tasks, {c.root for c in compared}, changed, of_sidecars)
     left = options.limit if options.limit is not None else len(tasks) + len(stored)
     every = frozenset(spec.name for spec in steps.runnable)
     return Plan(tasks[:left], stored[: max(0, left - len(tasks))], every)
 
 
 def _with_sidecars(
-    library: Library, tasks: Sequence[Task], walked: Collection[str], changed: Collection[str]
+    library: Library,
+    tasks: Sequence[Task],
+    walked: Collection[str],
+    changed: Collection[str],
+    of_sidecars: frozenset[str],
 ) -> list[Task]:
-    """The tasks with the sidecars of all copies where metadata is due; folders that are away could give no answer."""
+    """The tasks with the sidecars of all copies where metadata is due.
+
+    Where one lies in a folder that is away, the steps `of_sidecars` are left out and stay due: done without it, nobody
+    would read it once it is back.
+    """
     ids = {task.photo_id for task in tasks if task.photo_id is not None and task.due and "metadata" in task.due}
     found = library.catalog.sidecars(ids, excepted=changed) if ids else {}
     away = unreachable({root for mine in found.values() for root, _ in mine if root not in walked}, _ANSWER_S)
-    beside = {i: tuple(p for root, paths in mine if root not in away for p in paths) for i, mine in found.items()}
-    return [replace(t, sidecars=beside.get(t.photo_id, ())) if t.photo_id is not None else t for t in tasks]
+    partly = {i for i, mine in found.items() if any(root in away for root, _ in mine)}
+    beside = {i: tuple(path for _, paths in mine for path in paths) for i, mine in found.items()}
+    ready = [replace(t, due=_less(t.due, of_sidecars)) if t.due and t.photo_id in partly else t for t in tasks]
+    ready = [t for t in ready if t.due is None or t.due]
+    return [t if t.photo_id is None else replace(t, sidecars=beside.get(t.photo_id, ())) for t in ready]
 
 
 def _due(library: Library, steps: Steps, compared: Sequence[Comparison], options: ScanOptions) -> dict[int, set[str]]:
