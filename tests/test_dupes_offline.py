@@ -93,6 +93,20 @@ def test_apply_ends_where_nothing_can_be_reached_and_leaves_no_run(two_disks: Sh
     assert "3 files went" in run("dupes", "apply", plan).err
 
 
+def test_a_plan_that_has_emptied_a_folder_is_told_file_by_file_when_applied_again(run: Shell, tmp_path: Path) -> None:
+    for folder in ("kept", "card"):
+        (tmp_path / folder).mkdir()
+        draw(1).save(tmp_path / folder / "1.jpg")
+    run.scan(tmp_path / "kept", tmp_path / "card")
+    plan = tmp_path / "plan.json"
+    plan.write_bytes(run("dupes", "plan", "--prefer", tmp_path / "kept").out)
+    run("dupes", "apply", plan)
+    assert list((tmp_path / "card").iterdir()) == []
+    assert f"{tmp_path / 'card'} cannot be reached (it is empty)" in run("dupes", "apply", plan, code=1).err
+    run("undo")
+    assert (tmp_path / "card" / "1.jpg").exists()
+
+
 def test_a_folder_that_goes_while_a_plan_is_applied_is_told_once(
     two_disks: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from photoindex.dupes.moving import FileChanged, put_on_disk, reserved, same_byt
 from photoindex.dupes.targets import TARGETS, ApplyOptions, check_options
 from photoindex.dupes.telling import finish, tell
 from photoindex.errors import LibraryNotWritable, PlanOutOfReach, UsageError
+from photoindex.media.reach import IS_EMPTY
 from photoindex.pure.plans import Plan, PlannedFile, PlannedGroup
 from photoindex.pure.tiers import IDENTICAL
 from photoindex.store.library import Library
@@ -76,20 +77,24 @@ class _Run:
         self._library, self._options = library, options
         self._how = TARGETS[options.to]
         self._planned = {file.path for group in plan.groups for file in (*group.keep, *group.go)}
+        if not options.dry_run:
+            finish_runs(library, finish)  # one that was killed may have emptied a folder
         self._away = OutOfReach(library.queries.roots(), self._planned)
         self._check_reach(plan)
         self._untold: list[Act] = []
         self.journal: Journal | None = None
         if not options.dry_run:
-            finish_runs(library, finish)
             self.journal = Journal.begin(library.folder, options.to, sum(len(group.go) for group in plan.groups))
         self._linked = symlinks(library)
         self._foreseen = foreseen(library.folder)
 
     def _check_reach(self, plan: Plan) -> None:
-        """Raises PlanOutOfReach where nothing at all could be done."""
+        """Raises PlanOutOfReach where nothing at all could be done.
+
+        A folder that is empty may be one that this plan has emptied: its files are told one by one.
+        """
         why = [self._why_away(file, group, self._away.why) for group in plan.groups for file in group.go]
-        if why and all(why):
+        if why and all(why) and not any(IS_EMPTY in one for one in why):
             raise PlanOutOfReach("; ".join(dict.fromkeys(why)))
 
     def _why_away(self, file: PlannedFile, group: PlannedGroup, why: Callable[[str], str]) -> str:
