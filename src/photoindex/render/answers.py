@@ -24,7 +24,7 @@ def print_answer(columns: Sequence[str], rows: Iterable[Sequence[Any]], output: 
     def table() -> None:
         numbers = [name for name in names if all(isinstance(row[name], int | float | None) for row in told)]
         cells = [[_cell(row[name]) for name in names] for row in told]
-        if sys.stdout.isatty() and not _fits(names, cells):
+        if cells and sys.stdout.isatty() and not _fits(names, cells):
             _print_records([visible(name) for name in names], cells)
         else:
             print_table(names, cells, right=numbers)

@@ -199,9 +199,8 @@ def _print_steps(report: ScanReport) -> None:
 def _print_notes(report: ScanReport) -> None:
     if not report.found and not report.interrupted:
         remark("No pictures there. Hidden files, links and other kinds of files are left alone.")
-        return
     reasons: dict[str, list[str]] = {}
-    for name, problem in report.skipped.items():
+    for name, problem in report.skipped.items() if report.found or report.interrupted else ():
         reasons.setdefault(problem.message, []).append(name)
     for message, names in reasons.items():
         remark(f"{', '.join(names)} did not run: {message}")

@@ -71,7 +71,8 @@ def use_model(
     ):
         report = scan(library, there, registry, models_dir, replace(options, steps=tasks))
     if report is None:
-        write_due_documents(library)  # which a run that was killed at its very end has left
+        stop, doing = (options.stop, options.doing) if options else (lambda: False, lambda _: None)
+        write_due_documents(library, stop=stop, doing=doing)  # which a run killed at its very end has left
     return Used(
         chosen={task: model.name for task, model in chosen.items()},
         change=pending_change(library, registry, models_dir),

@@ -140,8 +140,9 @@ class Work:
         if linked and self.options.limit is None and not self.options.stop():
             again = make_plan(self.library, self.steps, self.compared, self.options, only=linked)
             self.tally.due += len(again)
-            before = self.tally.done, self.tally.total
+            before, analysed = (self.tally.done, self.tally.total), self.tally.analysed
             self._pass(again, one, later, more=before)
+            self.tally.analysed = analysed  # they were counted when they were met
         return met
 
     def _pass(

@@ -291,7 +291,7 @@ class Vectors:
                 self._sessions[table] = (stat.st_ino, stat.st_ctime_ns), session
             return lance.dataset(str(path), session=session)
         except (OSError, ValueError) as error:
-            raise LibraryCorrupt(self.folder.parent, f"{table}: {error}") from error
+            raise LibraryCorrupt(self.folder.parent, f"{table}: {in_words(error)}") from error
 
     def _merge(self, table: str, columns: Mapping[str, Any], key: str | list[str]) -> None:
         import pyarrow as pa
