@@ -77,41 +77,43 @@ def test_the_sidecar_that_was_changed_last_wins(run: Shell, copies: Path) -> Non
     assert run.scan(copies)["due"] == 0
 
 
-def test_a_copy_in_another_folder_that_cannot_be_reached_does_not_hold_a_scan_up(
-    run: Shell, copies: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def disk(run: Shell, copies: Path, tmp_path: Path) -> Path:
+    """Another folder that was scanned, with a copy of a.jpg that has a sidecar."""
     (tmp_path / "disk").mkdir()
     shutil.copyfile(copies / "a.jpg", tmp_path / "disk" / "c.jpg")
     write_xmp(tmp_path / "disk" / "c.jpg.xmp", 3, "on the disk", 9)
     run.scan(copies, tmp_path / "disk")
+    return tmp_path / "disk"
+
+
+def test_a_copy_in_another_folder_that_cannot_be_reached_does_not_hold_a_scan_up(
+    run: Shell, copies: Path, disk: Path, tmp_path: Path
+) -> None:
     assert said(run, copies / "a.jpg") == (3, "on the disk")
     write_xmp(copies / "a.jpg.xmp", 1, "here", 1)
     run.scan(copies)
     assert said(run, copies / "a.jpg") == (3, "on the disk")
-    (tmp_path / "disk").rename(tmp_path / "away")
+    disk.rename(tmp_path / "away")
     write_xmp(copies / "a.jpg.xmp", 2, "still here", 10)
     run.scan(copies, "--rescan", "thumbnail")
     assert said(run, copies / "a.jpg") == (3, "on the disk")  # what is due may need the disk, and waits for it
-    (tmp_path / "away").rename(tmp_path / "disk")
-    write_xmp(tmp_path / "disk" / "c.jpg.xmp", 5, "written elsewhere", 11)
-    assert run.scan(copies, tmp_path / "disk")["steps"]["metadata"] == {"done": 1}
+    (tmp_path / "away").rename(disk)
+    write_xmp(disk / "c.jpg.xmp", 5, "written elsewhere", 11)
+    assert run.scan(copies, disk)["steps"]["metadata"] == {"done": 1}
     assert said(run, copies / "a.jpg") == (5, "written elsewhere")
     assert run.scan(copies)["due"] == 0
 
 
 def test_what_a_sidecar_in_a_folder_that_is_away_says_is_read_once_it_is_back(
-    run: Shell, copies: Path, tmp_path: Path
+    run: Shell, copies: Path, disk: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "disk").mkdir()
-    shutil.copyfile(copies / "a.jpg", tmp_path / "disk" / "c.jpg")
-    write_xmp(tmp_path / "disk" / "c.jpg.xmp", 3, "zebra", 1)
-    run.scan(copies, tmp_path / "disk")
-    (tmp_path / "disk").rename(tmp_path / "away")
+    disk.rename(tmp_path / "away")
     run.scan(copies, "--rescan", "metadata")
-    (tmp_path / "away").rename(tmp_path / "disk")
-    run.scan(copies, tmp_path / "disk")
-    assert said(run, copies / "a.jpg") == (3, "zebra")
-    assert run("search", "zebra", "--mode", "keyword", "--format", "json").json
+    (tmp_path / "away").rename(disk)
+    run.scan(copies, disk)
+    assert said(run, copies / "a.jpg") == (3, "on the disk")
+    assert run("search", "disk", "--mode", "keyword", "--format", "json").json
 
 
 def test_a_library_of_before_reads_the_sidecars_of_copies_once(run: Shell, copies: Path) -> None:
