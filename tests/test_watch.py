@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-import photoindex.scan.steps
 from conftest import QUICK, Shell, draw
 from photoindex.errors import RootMostlyGone
 from photoindex.media.mounts import kind_of, read_mount, read_mountinfo, remote_kind
@@ -31,10 +30,9 @@ from photoindex.scan import ScanOptions
 from photoindex.scan.changes import Changes, choose_poll, folders_of, mark
 from photoindex.scan.kept import KeptModels
 from photoindex.scan.run import scan
-from photoindex.scan.steps import Steps
 from photoindex.scan.watching import WatchOptions, _Watch, watch
-from photoindex.steps import STEPS
 from photoindex.store.library import Library
+from test_kept_models import Model
 
 PATIENCE_S = 300.0  # for a busy machine: nothing waits so long that works
 STEPS_WITHOUT_MODELS = ("metadata", "place", "thumbnail", "hash")
@@ -455,50 +453,6 @@ def test_a_stick_is_no_network_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_mounts_of_macos_are_read() -> None:
     said = "/dev/disk3s1 on / (apfs, local, journaled)\n//me@nas/p on /Volumes/my photos (smbfs, nodev, nosuid)\n"
     assert read_mount(said) == [("/", "apfs"), ("/Volumes/my photos", "smbfs")]
-
-
-class Model:
-    """A loaded model that notes when it is let go of."""
-
-    runtime, views, batch_size = "test", (), 1
-
-    def __init__(self, name: str) -> None:
-        self.model, self.closed = name, False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def test_models_stay_loaded_from_one_scan_to_the_next_unless_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[Model] = []
-
-    def load(spec: Any, installed: Any, options: Any) -> Model:
-        loaded.append(Model(installed.spec.name))
-        return loaded[-1]
-
-    monkeypatch.setattr(photoindex.scan.steps, "open_model_step", load)
-    kept = KeptModels()
-
-    def one_scan(version: str, keep: bool = True) -> Steps:
-        steps = Steps([STEPS["embedding"]], kept=kept, fingerprints={"embedding": version})
-        steps.installed["embedding"] = SimpleNamespace(spec=SimpleNamespace(name="m"), base=None)  # type: ignore[assignment]
-        steps.open({"embedding"}, lambda: False)
-        assert not loaded[-1].closed
-        steps.close(keep=keep)
-        return steps
-
-    one_scan("1")
-    last = one_scan("1")
-    assert len(loaded) == 1
-    kept.say("a word of a runtime")
-    assert last.notes == ["a word of a runtime"]
-    one_scan("2")
-    assert [model.closed for model in loaded] == [True, False]
-    one_scan("2", keep=False)
-    assert [model.closed for model in loaded] == [True, True]
-    one_scan("2")
-    kept.close()
-    assert [model.closed for model in loaded] == [True, True, True]
 
 
 @pytest.mark.slow
